@@ -1,0 +1,1 @@
+"""Promise: models that keep their promises, from two hundred rows to a billion."""

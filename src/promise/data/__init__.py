@@ -1,0 +1,1 @@
+"""Lazy sources, their schema, and the rules that sample and split them."""

@@ -1,0 +1,1 @@
+"""From a table to a recommended model, a report and code that runs alone."""

@@ -1,0 +1,1 @@
+"""Features declared once: fitted transforms and event state."""

@@ -1,0 +1,1 @@
+"""Everything that learns: frozen configurations that fit, and what fitting returns."""

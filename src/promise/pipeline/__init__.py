@@ -1,0 +1,1 @@
+"""Four stages from request to answer, and the folder they are kept in."""

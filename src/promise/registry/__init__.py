@@ -1,0 +1,1 @@
+"""Names, versions and their history."""

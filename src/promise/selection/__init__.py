@@ -1,0 +1,1 @@
+"""The race for the best model: candidates, journal, ensemble, leaderboard."""

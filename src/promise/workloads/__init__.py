@@ -1,0 +1,1 @@
+"""What is asked of a model: request, answer, label, split and metric."""
