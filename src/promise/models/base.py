@@ -151,6 +151,8 @@ class Estimator(Protocol):
     """The optional dependency it needs, or None."""
     answers: ClassVar[frozenset[type]]
     """The answer kinds it can learn."""
+    fitted: ClassVar[type[Fitted]]
+    """What `fit` returns, and what loads it again."""
     ordered: ClassVar[bool]
     """Whether it reads rows in order, so that a row's answer depends on the rows before it."""
 

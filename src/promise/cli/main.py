@@ -1,0 +1,60 @@
+"""`promise`: the command line, one file for each command group."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import typer
+
+from promise.cli.discover import demo, discover, export
+from promise.cli.doctor import doctor
+from promise.cli.models import compare, models
+from promise.cli.profile import profile
+from promise.cli.train import evaluate, predict, train
+from promise.errors import PromiseError
+
+app = typer.Typer(
+    name="promise",
+    help="From raw data to a model in production, kept to what was promised of it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (demo, discover, profile, export, train, evaluate, predict, compare, doctor):
+    app.command()(command)
+app.add_typer(models, name="models")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; a user's error is one line on standard error and exit code 1."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code: Any = app(args=arguments, standalone_mode=False)
+    except PromiseError as error:
+        _tell(str(error), arguments)
+    except KeyboardInterrupt:
+        print("stopped.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as error:
+        if type(error).__module__.split(".")[0] in ("click", "typer") and hasattr(error, "show"):
+            error.show()
+            sys.exit(int(getattr(error, "exit_code", 2)))
+        raise
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell(message: str, arguments: list[str]) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    if "--json" in arguments:
+        print(json.dumps({"error": message}, ensure_ascii=False))
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""How a discovery divides its time: everything counts against the budget, the export included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_REFIT_SHARE = 0.14
+_DELIVER_SHARE = 0.10
+_DELIVER_AT_LEAST_S = 6.0
+_DELIVER_AT_MOST_S = 45.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The deadlines of a run, on the machine's monotonic clock; all None under `--trials`.
+
+    Parameters
+    ----------
+    race, refit
+        When the race and the refits must have ended.
+    curve, importance
+        Until when the learning curve and the importances may go on.
+    end
+        When the command should be done.
+    """
+
+    start: float
+    race: float | None
+    refit: float | None
+    importance: float | None
+    curve: float | None
+    end: float | None
+
+    @classmethod
+    def make(cls, start: float, now: float, budget_s: float | None, read_s: float = 0.0) -> Plan:
+        """Divide what is left of a budget; `read_s` is what one pass over the data costs.
+
+        Examples
+        --------
+        >>> plan = Plan.make(0.0, 4.0, 60.0)
+        >>> 30 < plan.race < plan.refit < plan.end == 60.0
+        True
+        """
+        if budget_s is None:
+            return cls(start, None, None, None, None, None)
+        end = start + budget_s
+        left = max(1.0, end - now)
+        deliver = min(max(_DELIVER_SHARE * left, _DELIVER_AT_LEAST_S), _DELIVER_AT_MOST_S)
+        # verifying the export reads the data once more, in a fresh interpreter
+        deliver = min(deliver + read_s, left / 2)
+        refit = end - deliver
+        return cls(
+            start=start,
+            race=refit - _REFIT_SHARE * left,
+            refit=refit,
+            importance=refit + 0.15 * deliver,
+            curve=refit + 0.40 * deliver,
+            end=end,
+        )

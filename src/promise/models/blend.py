@@ -1,0 +1,89 @@
+"""A weighted mean of fitted models, each reading its own matrix."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+from promise.data.columns import Array, Columns
+from promise.kernels.calibrating import apply_temperature
+from promise.models.base import ESTIMATORS, MATRIX, Fitted
+
+
+def matrix_column(view: str) -> str:
+    """Return the column in which the matrix of a named view travels."""
+    return f"{MATRIX}:{view}"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One fitted model of a blend: the view whose matrix it reads, and its share."""
+
+    view: str
+    weight: float
+    fitted: Fitted
+
+
+@dataclass(frozen=True)
+class Blend:
+    """One to a few fitted models whose outputs are averaged, then calibrated.
+
+    Parameters
+    ----------
+    members
+        Weights sum to one.
+    temperature
+        For classes: probabilities are sharpened (< 1) or softened (> 1); None leaves them.
+    """
+
+    kind: ClassVar[str] = "blend"
+    kind_version: ClassVar[int] = 1
+    members: tuple[Member, ...]
+    temperature: float | None = None
+
+    def many(self, columns: Columns) -> Array:
+        """Return the blended output, row for row; also the Score stage's verb."""
+        total: Array | None = None
+        for member in self.members:
+            matrix = columns[matrix_column(member.view)]
+            request = {MATRIX: matrix}
+            if "order" in columns:
+                request["order"] = columns["order"]
+            part = member.weight * member.fitted.predict(Columns(request))
+            total = part if total is None else total + part
+        if total is None:
+            raise ValueError("a blend needs at least one member")
+        return total if self.temperature is None else apply_temperature(total, self.temperature)
+
+    predict = many
+
+    def save(self, folder: Path) -> None:
+        """Write each member into a folder of its own."""
+        listed = []
+        for number, member in enumerate(self.members):
+            home = folder / f"member-{number}"
+            home.mkdir()
+            member.fitted.save(home)
+            listed.append(
+                {"view": member.view, "weight": member.weight, "kind": member.fitted.kind}
+            )
+        data = {"members": listed, "temperature": self.temperature}
+        (folder / "blend.json").write_text(json.dumps(data, indent=2), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read back what `save` wrote; each member resolves through its estimator's entry point."""
+        data = json.loads((folder / "blend.json").read_text(encoding="utf-8"))
+        members = tuple(
+            Member(m["view"], m["weight"], load_fitted(m["kind"], folder / f"member-{number}"))
+            for number, m in enumerate(data["members"])
+        )
+        return cls(members, data["temperature"])
+
+
+def load_fitted(kind: str, folder: Path) -> Fitted:
+    """Load a fitted model of a kind: its estimator names the type in `fitted`."""
+    fitted: Fitted = ESTIMATORS.resolve(kind).fitted.load(folder)
+    return fitted

@@ -1,0 +1,100 @@
+"""What a workload is told to train, and what it hands back to be registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from promise.data.source import Source
+from promise.models.base import Registry
+from promise.pipeline.artifact import Contents
+from promise.pipeline.pipeline import Pipeline
+
+WORKLOADS = Registry("promise.workloads")
+"""Every workload that is installed."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to train and on which terms.
+
+    Parameters
+    ----------
+    columns
+        Column to role, as `--column ROLE=NAME` says it the other way round.
+    start
+        Folder of the version whose pipeline is trained again, or None.
+    full
+        Whether every row is used, streaming.
+    work
+        Where checkpoints live; a resumed order finds them there.
+    """
+
+    name: str
+    work: Path
+    target: str | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    preset: str = "default"
+    start: Path | None = None
+    full: bool = False
+    budget_s: float = 600.0
+    trials: int | None = None
+    memory_mb: float | None = None
+    threads: int = 2
+    seed: int = 7
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trained pipeline and what belongs into its version.
+
+    Parameters
+    ----------
+    metrics
+        All metrics of the task on the rows that `split` names.
+    rows
+        How many rows it learned from.
+    """
+
+    pipeline: Pipeline
+    contents: Contents
+    metrics: dict[str, float]
+    split: str
+    rows: int
+    peak_memory_mb: float
+
+
+class Training(Protocol):
+    """How a workload trains."""
+
+    def __call__(self, source: Source, order: Order, tell: Callable[[str], None]) -> Outcome:
+        """Train as ordered; `tell` hears what is going on."""
+        ...
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A kind of question that Promise knows how to train, under its entry-point name.
+
+    Parameters
+    ----------
+    summary
+        Input → answer, as listings show it.
+    presets
+        Named sets of views, estimators and policy; the first is the default.
+    """
+
+    name: str
+    summary: str
+    presets: tuple[str, ...]
+    train: Training
+
+
+def workload_named(name: str) -> Workload:
+    """Return the installed workload of this name; near matches are in the error."""
+    found: Any = WORKLOADS.resolve(name)
+    workload: Workload = found
+    return workload

@@ -1,0 +1,78 @@
+"""A registered version, ready to answer: what `promise.train` and `promise.load` return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from promise.data.answer import Class
+from promise.data.columns import Columns
+from promise.pipeline.artifact import load_pipeline
+from promise.pipeline.pipeline import Pipeline
+from promise.pipeline.policy import PREDICTION, PROBABILITY
+from promise.pipeline.request import request_from_rows
+from promise.registry.registry import Registry
+from promise.registry.versions import Version
+
+MANY_CLASSES = 100
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Model:
+    """A version and its pipeline, loaded at first use.
+
+    Parameters
+    ----------
+    version
+        The registered version.
+    """
+
+    version: Version
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """The pipeline, after its files' digests were checked."""
+        return load_pipeline(self.version.folder)
+
+    def predict(
+        self, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """Answer one row or several, each a dictionary of field to value.
+
+        Returns
+        -------
+        One dictionary for one row, a list for several: `prediction`, and for classes
+        `probability` by class.
+        """
+        one = isinstance(rows, Mapping)
+        listed = [rows] if isinstance(rows, Mapping) else list(rows)
+        request = request_from_rows(listed, self.pipeline.task.request)
+        answers = answer_rows(self.pipeline, self.pipeline.predict(request))
+        return answers[0] if one else answers
+
+
+def answer_rows(pipeline: Pipeline, answers: Columns) -> list[dict[str, Any]]:
+    """Return answer columns as plain dictionaries, one for each row."""
+    predictions = answers[PREDICTION].tolist()
+    answer = pipeline.task.answer
+    if not isinstance(answer, Class):
+        return [{PREDICTION: value} for value in predictions]
+    rows = []
+    for value, shares in zip(predictions, answers[PROBABILITY], strict=True):
+        shown = range(answer.n_classes)
+        if answer.n_classes > MANY_CLASSES:
+            shown = [int(i) for i in np.argsort(-shares, kind="stable")[:TOP]]
+        rows.append(
+            {PREDICTION: value, PROBABILITY: {answer.classes[i]: float(shares[i]) for i in shown}}
+        )
+    return rows
+
+
+def load(reference: str, registry: Registry | None = None) -> Model:
+    """Return the model `NAME[@V]`; without a number its newest version."""
+    return Model((registry or Registry.open()).find(reference))

@@ -1,0 +1,232 @@
+"""The rows that a race sees: sampled, typed, labelled and split, with every choice on record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from promise.data.answer import Answer, Class
+from promise.data.columns import Array, Columns, IntArray
+from promise.data.infer import check_target, label_answer, labelled, read_columns
+from promise.data.sample import sample_rows
+from promise.data.schema import Schema
+from promise.data.source import Source
+from promise.data.split import Split, choose_split
+from promise.errors import ConfigError, DataError, near
+from promise.kernels.parsing import label_codes
+from promise.models.base import Examples
+from promise.pipeline.request import row_order
+
+HOLDOUT, TRAIN = 1, 0
+_STRATA = 10  # quantile bins of a number to stratify by
+
+
+@dataclass(frozen=True)
+class Label:
+    """The label of every row of the source, read in one pass over its single column.
+
+    Parameters
+    ----------
+    values
+        Typed values of all labelled rows, in order.
+    rows
+        Their row numbers in the source.
+    n_source_rows
+        How many rows the source has, labelled or not.
+    """
+
+    values: Array
+    rows: IntArray
+    answer: Answer
+    n_source_rows: int
+
+    @property
+    def unlabelled(self) -> int:
+        """How many rows have no label and are left out."""
+        return self.n_source_rows - len(self.rows)
+
+    @property
+    def y(self) -> Array:
+        """Class codes or float64 quantities."""
+        if isinstance(self.answer, Class):
+            return label_codes(self.values, list(self.answer.classes))
+        return self.values.astype(np.float64)
+
+
+def read_label(source: Source, schema: Schema, target: str) -> Label:
+    """Read and judge the target; every way in which it cannot be learned is told in words."""
+    if target not in schema:
+        raise DataError(f"{source.name} has no column {target!r}; {near(target, schema.names)}")
+    columns, rows = read_columns(source, schema.only((target,)))
+    field = schema[target]
+    check_target(columns[target], field)
+    known = labelled(columns[target])
+    values = columns[target][known]
+    return Label(values, rows[known], label_answer(values, field), len(rows))
+
+
+@dataclass(frozen=True)
+class Table:
+    """Sampled rows, with the sealed holdout marked.
+
+    Parameters
+    ----------
+    schema
+        All columns, with their roles.
+    columns
+        Typed columns of the sampled rows.
+    rows
+        Their row numbers in the source.
+    part
+        Per row: 0 train, 1 holdout, -1 left out in the gap of a temporal split.
+    """
+
+    source: Source
+    schema: Schema
+    target: str
+    answer: Answer
+    columns: Columns
+    rows: IntArray
+    y: Array
+    split: Split
+    part: IntArray
+    n_source_rows: int
+    unlabelled: int
+
+    @property
+    def train(self) -> IntArray:
+        """Positions of the rows to learn from."""
+        return np.flatnonzero(self.part == TRAIN)
+
+    @property
+    def holdout(self) -> IntArray:
+        """Positions of the sealed rows."""
+        return np.flatnonzero(self.part == HOLDOUT)
+
+    def role_values(self, role: str) -> Array | None:
+        """Return the values of the column that plays a role, or None."""
+        field = self.schema.find(role)  # type: ignore[arg-type]
+        return None if field is None else self.columns[field.name]
+
+    def examples(self, positions: IntArray) -> Examples:
+        """Return the rows at these positions as examples of the input columns."""
+        inputs = tuple(field.name for field in self.schema.inputs)
+        return Examples(
+            columns=self.columns.only(inputs).take(positions),
+            y=self.y[positions],
+            answer=self.answer,
+            rows=self.rows[positions],
+            order=self._order(positions),
+        )
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the rows have an order that a sequence model can use."""
+        return self.schema.find("time") is not None
+
+    def _order(self, positions: IntArray) -> IntArray | None:
+        time = self.role_values("time")
+        if time is None:
+            return None
+        return row_order(time[positions], _at(self.role_values("entity"), positions))
+
+    def with_schema(self, schema: Schema) -> Table:
+        """Return the same rows under other roles."""
+        return replace(self, schema=schema)
+
+
+def _at(values: Array | None, positions: IntArray) -> Array | None:
+    return None if values is None else values[positions]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How many rows to learn from and how they are drawn."""
+
+    size: int
+    strategy: str = "random"
+    seed: int = 7
+
+    def draw(self, label: Label, time: Array | None) -> IntArray:
+        """Return the positions, among the labelled rows, of the sample."""
+        if self.size >= len(label.rows):
+            return np.arange(len(label.rows))
+        if self.strategy == "time" and time is None:
+            raise ConfigError("--strategy time needs a time column: say --time COLUMN.")
+        return sample_rows(
+            len(label.rows),
+            self.size,
+            strategy=self.strategy,
+            seed=self.seed,
+            strata=_strata(label) if self.strategy == "stratified" else None,
+            time=time if self.strategy == "time" else None,
+        )
+
+
+def _strata(label: Label) -> Array:
+    if isinstance(label.answer, Class):
+        return label.y
+    edges = np.quantile(label.y, np.linspace(0, 1, _STRATA + 1)[1:-1])
+    return np.searchsorted(edges, label.y)
+
+
+def load_table(
+    source: Source,
+    schema: Schema,
+    target: str,
+    label: Label,
+    sampling: Sampling,
+    *,
+    time: str | None = None,
+    group: str | None = None,
+    ignore: Sequence[str] = (),
+) -> Table:
+    """Read the sampled rows, give columns their roles and seal the holdout.
+
+    Parameters
+    ----------
+    time, group
+        Columns that the user named; without them the split is chosen by evidence.
+    ignore
+        Columns to leave out of the inputs.
+    """
+    for flag, name in (("--time", time), ("--group", group)):
+        if name is not None and name not in schema:
+            raise DataError(f"{flag} {name}: there is no such column; {near(name, schema.names)}")
+    roles = dict.fromkeys(ignore, "ignore") | {target: "label"}
+    if group is not None:
+        roles[group] = "group"
+    times = read_columns(source, schema.only((time,)), label.rows)[0][time] if time else None
+    positions = sampling.draw(label, times)
+    rows = label.rows[positions]
+    columns, _ = read_columns(source, schema, rows)
+    y = label.y[positions]
+    schema = schema.with_roles(roles)
+    split = choose_split(
+        columns, schema, y, label.answer, rows, time=time, group=group, seed=sampling.seed
+    )
+    if split.kind == "temporal" and split.column:
+        schema = schema.with_roles({split.column: "time"})
+    if split.kind == "grouped" and split.column:
+        schema = schema.with_roles({split.column: "group"})
+    part = split.holdout(
+        rows,
+        y=y,
+        time=columns[split.column] if split.kind == "temporal" and split.column else None,
+        group=columns[split.column] if split.kind == "grouped" and split.column else None,
+    )
+    return Table(
+        source=source,
+        schema=schema,
+        target=target,
+        answer=label.answer,
+        columns=columns,
+        rows=rows,
+        y=y,
+        split=split,
+        part=part,
+        n_source_rows=label.n_source_rows,
+        unlabelled=label.unlabelled,
+    )
