@@ -89,7 +89,9 @@ def examine() -> dict[str, Any]:
     return {
         "promise": metadata.version("promise-ml"),
         "python": platform.python_version(),
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpus": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "memory_gb": available_mb() / 1024,
         "core": {name: _version(name) for name in _CORE},
         "extras": extras,

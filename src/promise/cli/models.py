@@ -35,7 +35,9 @@ def list_models(as_json: Json = False) -> None:
     if not versions:
         console().print("nothing is registered yet: run `promise demo`")
         return
-    table = Table("version", "workload", "created", "metric", "score", box=None, padding=(0, 2, 0, 0))
+    table = Table(
+        "version", "workload", "created", "metric", "score", box=None, padding=(0, 2, 0, 0)
+    )
     for version in versions:
         created = version.created.strftime("%Y-%m-%d %H:%M")
         score = version.metrics.get("score")
@@ -61,7 +63,9 @@ def show_model(
 def compare(
     first: Annotated[str, typer.Argument(metavar="NAME@V")],
     second: Annotated[str, typer.Argument(metavar="NAME@W")],
-    data: Annotated[str | None, typer.Argument(help="Labelled data neither was trained on.")] = None,
+    data: Annotated[
+        str | None, typer.Argument(help="Labelled data neither was trained on.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare two versions by paired bootstrap, on rows that neither was trained on."""

@@ -11,10 +11,12 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from promise.cli.show import Json, console, errors, number, print_json
+from promise.data.source import OnBadRows
 from promise.errors import ConfigError
 
 BadRows = Annotated[
-    str, typer.Option("--on-bad-rows", help="Ragged rows: `fail` names them, `skip` counts them.")
+    OnBadRows,
+    typer.Option("--on-bad-rows", help="Ragged rows: `fail` names them, `skip` counts them."),
 ]
 
 
@@ -22,18 +24,30 @@ def train(
     workload: Annotated[str, typer.Argument(help="Which question: tabular.")],
     data: Annotated[str, typer.Argument(help="File, folder, glob, SQL URL or s3:// path.")],
     name: Annotated[str, typer.Option("--name", help="The model's name.")],
-    target: Annotated[str | None, typer.Option("--target", help="Short for --column label=COL.")] = None,
-    column: Annotated[list[str] | None, typer.Option("--column", help="ROLE=NAME; repeatable.")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="Short for --column label=COL.")
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option("--column", help="ROLE=NAME; repeatable.")
+    ] = None,
     preset: Annotated[str, typer.Option("--preset", help="default or reference.")] = "default",
     start: Annotated[str | None, typer.Option("--from", help="NAME@V to train again.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Train on every row, streaming.")] = False,
-    budget: Annotated[str, typer.Option("--budget", help="Wall-clock time, e.g. 60s, 10m.")] = "10m",
-    trials: Annotated[int | None, typer.Option("--trials", help="Candidates instead of a clock.")] = None,
-    memory: Annotated[str | None, typer.Option("--memory", help="Bound on memory, e.g. 4GB.")] = None,
+    budget: Annotated[
+        str, typer.Option("--budget", help="Wall-clock time, e.g. 60s, 10m.")
+    ] = "10m",
+    trials: Annotated[
+        int | None, typer.Option("--trials", help="Candidates instead of a clock.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option("--memory", help="Bound on memory, e.g. 4GB.")
+    ] = None,
     threads: Annotated[int, typer.Option("--threads")] = 2,
     seed: Annotated[int, typer.Option("--seed")] = 7,
     on_bad_rows: BadRows = "fail",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a version and register it under a name."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from promise.data.sample import Strategy
+from promise.data.source import OnBadRows
 from promise.errors import ConfigError, near
 from promise.models.base import ESTIMATORS
 
@@ -97,7 +99,7 @@ class Options:
     budget_s: float = 600.0
     trials: int | None = None
     sample: str | int = "auto"
-    strategy: str = "random"
+    strategy: Strategy = "random"
     time: str | None = None
     group: str | None = None
     metric: str | None = None
@@ -107,7 +109,7 @@ class Options:
     seed: int = 7
     name: str | None = None
     out: Path = Path("promise-out")
-    on_bad_rows: str = "fail"
+    on_bad_rows: OnBadRows = "fail"
     resume: bool = False
 
     def __post_init__(self) -> None:

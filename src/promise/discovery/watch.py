@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from promise.selection.board import Progress
+from promise.selection.limits import Progress
 
 
 class Watcher(Protocol):

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from promise.data.columns import Array, Columns
+from promise.data.columns import Array
 from promise.errors import ArtifactError
 from promise.pipeline.pipeline import Pipeline
+from promise.pipeline.request import request_from_table
 from promise.pipeline.stages import STAGE_ORDER, STAGES
 from promise.pipeline.task import Task
 from promise.state.files import check_digests, digests, write_json
@@ -33,11 +34,15 @@ class Contents:
     recipe
         How to train it again: views, estimators, rounds, weights; read by `train --from`.
     golden
-        Typed requests whose exact outputs are kept, to check a copy after loading.
+        Raw rows as they came, whose exact outputs are kept, to check a copy after loading.
     evaluation
         Per-row holdout rows, labels and outputs, so that versions can be compared row by row.
     reference
         Frozen edges of the training inputs, for drift.
+    rows
+        Row numbers in the source: `train` and `holdout`.
+    notes
+        What documents tell: leaderboard, findings, importance.
     card
         The model card, Markdown.
     metrics
@@ -46,9 +51,11 @@ class Contents:
 
     lineage: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
-    golden: Columns | None = None
+    golden: pa.Table | None = None
     evaluation: Mapping[str, Array] | None = None
     reference: dict[str, Any] = field(default_factory=dict)
+    rows: Mapping[str, Array] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
     card: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
 
@@ -64,10 +71,13 @@ def save_pipeline(pipeline: Pipeline, folder: Path, contents: Contents) -> None:
     write_json(folder / "pipeline.json", {"stages": stages, "recipe": contents.recipe})
     write_json(folder / "policy.json", pipeline.decide.to_json())
     write_json(folder / "reference.json", contents.reference)
+    write_json(folder / "notes.json", contents.notes)
+    for part, numbers in contents.rows.items():
+        np.save(folder / f"{part}_rows.npy", numbers)
     (folder / "card.md").write_text(contents.card, encoding="utf-8")
     if contents.golden is not None:
-        output = pipeline.output(contents.golden)
-        write_arrow(folder / "golden.arrow", {**contents.golden.arrays, **_spread(output)})
+        output = pipeline.output(request_from_table(contents.golden, pipeline.task.request))
+        _write_table(folder / "golden.arrow", _with_output(contents.golden, output))
     if contents.evaluation is not None:
         write_arrow(folder / "evaluation.arrow", contents.evaluation)
     manifest = {
@@ -127,12 +137,19 @@ def load_pipeline(folder: Path, *, verify: bool = True) -> Pipeline:
     return Pipeline(task=Task.from_json(manifest["task"]), **loaded)
 
 
+def read_golden(folder: Path) -> tuple[pa.Table, Array]:
+    """Return the golden rows as they came, and the exact raw output that was kept for them."""
+    with pa.memory_map(str(folder / "golden.arrow")) as source:
+        table = pa.ipc.open_file(source).read_all()
+    kept = [name for name in table.column_names if name.startswith(_OUTPUT)]
+    wide = np.column_stack([table[name].to_numpy() for name in kept])
+    return table.drop_columns(kept), wide
+
+
 def golden_difference(pipeline: Pipeline, folder: Path) -> float:
     """Return the largest difference between kept and recomputed golden outputs; 0.0 is expected."""
-    table = read_arrow(folder / "golden.arrow")
-    kept = [name for name in table if name.startswith(_OUTPUT)]
-    expected = np.column_stack([table.pop(name) for name in kept])
-    output = pipeline.output(Columns(table))
+    rows, expected = read_golden(folder)
+    output = pipeline.output(request_from_table(rows, pipeline.task.request))
     return float(np.max(np.abs(output.reshape(expected.shape) - expected), initial=0.0))
 
 
@@ -145,7 +162,10 @@ def recipe_of(folder: Path) -> dict[str, Any]:
 
 def write_arrow(path: Path, arrays: Mapping[str, Array]) -> None:
     """Write one-dimensional arrays as an Arrow file."""
-    table = pa.table({name: pa.array(_plain_array(array)) for name, array in arrays.items()})
+    _write_table(path, pa.table({name: _plain_array(array) for name, array in arrays.items()}))
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
 
@@ -154,7 +174,7 @@ def _plain_array(array: Array) -> Any:
     """Return the array in a form whose Arrow type does not depend on its values."""
     if array.dtype == object:
         return pa.array(array, type=pa.string(), from_pandas=True)
-    return array
+    return pa.array(array)
 
 
 def read_arrow(path: Path) -> dict[str, Array]:
@@ -164,6 +184,8 @@ def read_arrow(path: Path) -> dict[str, Array]:
     return {n: table[n].to_numpy(zero_copy_only=False).copy() for n in table.column_names}
 
 
-def _spread(output: Array) -> dict[str, Array]:
+def _with_output(rows: pa.Table, output: Array) -> pa.Table:
     wide = output.reshape(len(output), -1)
-    return {f"{_OUTPUT}{i}": np.ascontiguousarray(wide[:, i]) for i in range(wide.shape[1])}
+    for i in range(wide.shape[1]):
+        rows = rows.append_column(f"{_OUTPUT}{i}", pa.array(np.ascontiguousarray(wide[:, i])))
+    return rows

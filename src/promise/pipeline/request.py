@@ -50,7 +50,7 @@ def request_from_rows(rows: Sequence[Mapping[str, Any]], schema: Schema) -> Colu
     return request_from_table(pa.table(arrays), schema)
 
 
-def _arrow(values: list[Any]) -> pa.Array:
+def _arrow(values: list[Any]) -> Any:
     kinds = {type(value) for value in values if value is not None}
     if len(kinds) > 1 and kinds != {int, float}:
         return pa.array([None if v is None else str(v) for v in values], type=pa.string())

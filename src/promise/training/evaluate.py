@@ -10,9 +10,10 @@ import numpy as np
 
 from promise.data.answer import Class
 from promise.data.columns import Array, IntArray
-from promise.data.infer import labelled, read_columns
+from promise.data.infer import read_columns
 from promise.data.schema import Field, Schema
 from promise.data.source import Source
+from promise.data.target import labelled
 from promise.errors import DataError, near
 from promise.kernels.parsing import label_codes
 from promise.metrics.intervals import bootstrap_interval
@@ -59,7 +60,12 @@ class Evaluation:
 
 
 def evaluate(
-    pipeline: Pipeline, version: Version, source: Source, *, metric: str | None = None, seed: int = 7
+    pipeline: Pipeline,
+    version: Version,
+    source: Source,
+    *,
+    metric: str | None = None,
+    seed: int = 7,
 ) -> Evaluation:
     """Judge a version on labelled data.
 

@@ -12,6 +12,7 @@ import numpy as np
 from promise.data.answer import Class
 from promise.data.columns import Columns
 from promise.pipeline.artifact import load_pipeline
+from promise.pipeline.explain import explain
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.policy import PREDICTION, PROBABILITY
 from promise.pipeline.request import request_from_rows
@@ -55,6 +56,11 @@ class Model:
         answers = answer_rows(self.pipeline, self.pipeline.predict(request))
         return answers[0] if one else answers
 
+    def explain(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Say how much each input moved the answer for one row, by native contributions."""
+        request = request_from_rows([row], self.pipeline.task.request)
+        return explain(self.pipeline, request)[0].to_json()
+
 
 def answer_rows(pipeline: Pipeline, answers: Columns) -> list[dict[str, Any]]:
     """Return answer columns as plain dictionaries, one for each row."""
@@ -64,7 +70,7 @@ def answer_rows(pipeline: Pipeline, answers: Columns) -> list[dict[str, Any]]:
         return [{PREDICTION: value} for value in predictions]
     rows = []
     for value, shares in zip(predictions, answers[PROBABILITY], strict=True):
-        shown = range(answer.n_classes)
+        shown = list(range(answer.n_classes))
         if answer.n_classes > MANY_CLASSES:
             shown = [int(i) for i in np.argsort(-shares, kind="stable")[:TOP]]
         rows.append(

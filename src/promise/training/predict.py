@@ -79,7 +79,9 @@ def _requests(pipeline: Pipeline, source: Source, chunk_rows: int) -> Iterator[C
             f"{source.name} has no column {missing[0]!r}{more}, which the model reads; "
             + near(missing[0], source.columns)
         )
-    chunks = (t for _, t in source.batches(list(schema.names), chunk_rows) if t.num_rows)
+    chunks: Iterator[pa.Table] = (
+        t for _, t in source.batches(list(schema.names), chunk_rows) if t.num_rows
+    )
     if schema.find("time") is not None:  # windows reach over chunks, so all rows come at once
         tables = list(chunks)
         chunks = iter([pa.concat_tables(tables)] if tables else [])

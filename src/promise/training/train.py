@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from promise.data.source import open_source
+from promise.data.source import OnBadRows, open_source
 from promise.errors import ConfigError
 from promise.pipeline.artifact import save_pipeline
 from promise.pipeline.order import Order, Outcome, workload_named
@@ -55,7 +55,7 @@ def train(
     *,
     name: str,
     start: str | None = None,
-    on_bad_rows: str = "fail",
+    on_bad_rows: OnBadRows = "fail",
     tell: Callable[[str], None] | None = None,
     **terms: Any,
 ) -> Model:
@@ -91,7 +91,7 @@ def train_version(
     *,
     name: str,
     start: str | None = None,
-    on_bad_rows: str = "fail",
+    on_bad_rows: OnBadRows = "fail",
     tell: Callable[[str], None] | None = None,
     **terms: Any,
 ) -> Trained:

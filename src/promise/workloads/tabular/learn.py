@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 
 from promise.data.columns import Array, Columns
 from promise.data.split import folds as split_folds
-from promise.engine.local import LocalEngine
+from promise.engine.base import Engine
+from promise.errors import ArtifactError
 from promise.features.table import FittedTableFeatures
 from promise.features.views import Views
 from promise.job import Job
@@ -20,12 +21,15 @@ from promise.metrics.pointwise import Metric
 from promise.models.blend import Blend, Member, load_fitted
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.policy import Threshold
-from promise.selection.race import Budget, Progress, RaceResult, Refit, n_folds, race, refit
-from promise.state.files import size_mb
+from promise.selection.candidates import Trial
+from promise.selection.portfolio import portfolio, skipped_families
+from promise.selection.ladder import n_folds
+from promise.selection.limits import Budget, Progress
+from promise.selection.race import race
+from promise.selection.refit import Refit, refit
+from promise.selection.result import ENSEMBLE, RaceResult
 from promise.workloads.tabular.table import Table
 from promise.workloads.tabular.task import table_task
-
-ENSEMBLE = "ensemble"
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,16 @@ class Terms:
 
 @dataclass(frozen=True)
 class Listed:
-    """One row of the leaderboard: a pipeline, or why there is none.
+    """One row of the leaderboard that has a model.
 
     Parameters
     ----------
+    members
+        What it consists of: trials with their weights, best first.
     output
         Raw outputs on the holdout rows.
+    recipe
+        How to train it again: views, estimators, rounds, weights.
     note
         Empty, or what a reader must know (for example that a fold's model stands in).
     """
@@ -64,35 +72,40 @@ class Listed:
     name: str
     family: str
     validation_score: float
+    members: tuple[tuple[Trial, float], ...]
     pipeline: Pipeline
     output: Array
     fit_seconds: float
     predict_ms: float
     size_mb: float
-    recipe: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any]
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Learned:
-    """What a race leaves: every listed pipeline in validation order, the winner first.
-
-    Parameters
-    ----------
-    unlisted
-        Family to the reason why it has no row of its own: skipped or failed.
-    """
+    """What a race leaves: every listed pipeline in validation order, the winner first."""
 
     table: Table
     metric: Metric
     result: RaceResult
+    refits: dict[str, Refit]
     listed: tuple[Listed, ...]
-    unlisted: Mapping[str, str]
 
     @property
     def best(self) -> Listed:
         """The winner, fixed on validation scores."""
         return self.listed[0]
+
+    @property
+    def sealed(self) -> Columns:
+        """The holdout rows as a request."""
+        return request_of(self.table, self.table.holdout)
+
+    @property
+    def sealed_y(self) -> Array:
+        """The holdout rows' labels."""
+        return self.table.y[self.table.holdout]
 
 
 def learn(
@@ -100,7 +113,7 @@ def learn(
     terms: Terms,
     *,
     job: Job,
-    engine: LocalEngine,
+    engine: Engine,
     folder: Path,
     progress: Callable[[Progress], None],
 ) -> Learned:
@@ -111,42 +124,61 @@ def learn(
     folder
         Where the journal, matrices and fits of this run live; a resumed run reads them.
     """
+    result = _race(table, terms, job, engine, folder, progress)
+    refits: dict[str, Refit] = {}
+    if result.winner and result.stopped != "interrupted":
+        refits = refit(result, job=job, engine=engine, deadline_s=terms.refit_deadline_s)
+    return Learned(table, terms.metric, result, refits, tuple(_list(table, result, refits)))
+
+
+def _race(
+    table: Table,
+    terms: Terms,
+    job: Job,
+    engine: Engine,
+    folder: Path,
+    progress: Callable[[Progress], None],
+) -> RaceResult:
     train = table.examples(table.train)
-    k = n_folds(train.n_rows, len(table.schema.inputs), table.split.kind)
+    n_classes = train.n_classes
+    k = n_folds(train.n_rows, n_columns=len(table.schema.inputs), n_classes=n_classes)
     parts = split_folds(
         table.split,
         k,
-        train.rows,
+        table.rows[table.train],
         y=train.y,
-        answer=table.answer,
         time=_values(table, "time"),
         group=_values(table, "group"),
     )
-    result = race(
+    candidates = portfolio(
+        terms.preset,
+        schema=table.schema,
+        answer=table.answer,
+        n_rows=train.n_rows,
+        n_columns=len(table.schema.inputs),
+        ordered=table.ordered,
+        families=terms.families,
+    )
+    return race(
         train,
         table.schema,
         terms.metric,
         parts,
-        budget=Budget(deadline_s=terms.race_deadline_s, trials=terms.trials),
-        preset=terms.preset,
-        families=terms.families,
+        candidates,
+        budget=Budget(
+            deadline_s=terms.race_deadline_s,
+            refits_by_s=terms.refit_deadline_s,
+            trials=terms.trials,
+        ),
         job=job,
         engine=engine,
         folder=folder,
         resume=terms.resume,
+        skipped=skipped_families(
+            terms.preset, answer=table.answer, ordered=table.ordered, families=terms.families
+        ),
         progress=progress,
     )
-    refits = refit(
-        result,
-        train,
-        schema=table.schema,
-        job=job,
-        engine=engine,
-        folder=folder,
-        deadline_s=terms.refit_deadline_s,
-    )
-    listed = _list(table, terms.metric, result, refits)
-    return Learned(table, terms.metric, result, listed, dict(result.skipped))
 
 
 def _values(table: Table, role: str) -> Array | None:
@@ -154,74 +186,99 @@ def _values(table: Table, role: str) -> Array | None:
     return None if values is None else values[table.train]
 
 
-def _list(
-    table: Table, metric: Metric, result: RaceResult, refits: Mapping[str, Refit]
-) -> tuple[Listed, ...]:
-    task = table_task(table, metric.name)
-    sealed = table.examples(table.holdout)
-    request = sealed.columns
-    if sealed.order is not None:
-        request = request.with_columns({"order": sealed.order})
+def request_of(table: Table, positions: Array) -> Columns:
+    """Return the rows at these positions as a request, with their order where they have one."""
+    examples = table.examples(positions)
+    if examples.order is None:
+        return examples.columns
+    return examples.columns.with_columns({"order": examples.order})
+
+
+def _list(table: Table, result: RaceResult, refits: dict[str, Refit]) -> list[Listed]:
+    """Assemble and measure the winner first, then the best of each family in validation order."""
+    standings: list[tuple[str, str, tuple[tuple[Trial, float], ...]]] = []
+    if result.winner == ENSEMBLE:
+        standings.append((ENSEMBLE, ENSEMBLE, result.blend))
+    standings += [(t.name, t.family, ((t, 1.0),)) for t in result.listed if t.ok]
+    request = request_of(table, table.holdout)
     rows = []
-    for standing in result.standings:
-        score, recipe, homes = _assemble(standing, refits)
-        views = {m["view_name"]: FittedTableFeatures.load(home) for m, home in homes}
-        pipeline = Pipeline(
-            task=task,
-            featurize=Views(views),
-            score=score,
-            decide=Threshold(table.answer, standing.multipliers),
-        )
+    for name, family, members in standings:
+        if not all(t.name in refits and refits[t.name].ok for t, _ in members):
+            continue
+        pipeline = _assemble(table, result, name, members, refits)
         output, predict_ms = _timed(pipeline, request)
+        made = [refits[t.name] for t, _ in members]
         rows.append(
             Listed(
-                name=standing.name,
-                family=standing.family,
-                validation_score=standing.score,
+                name=name,
+                family=family,
+                validation_score=result.scores[name],
+                members=members,
                 pipeline=pipeline,
                 output=output,
-                fit_seconds=sum(refits[name].seconds for name, _ in standing.members),
+                fit_seconds=sum(r.seconds for r in made),
                 predict_ms=predict_ms,
-                size_mb=sum(size_mb(refits[name].fitted) for name, _ in standing.members),
-                recipe=recipe,
-                note="; ".join(
-                    refits[name].note for name, _ in standing.members if refits[name].note
-                ),
+                size_mb=sum(r.size_mb for r in made),
+                recipe=_recipe(result, name, members, refits),
+                note="; ".join(r.note for r in made if r.note),
             )
         )
-    return tuple(rows)
+    return rows
 
 
 def _assemble(
-    standing: Any, refits: Mapping[str, Refit]
-) -> tuple[Blend, dict[str, Any], list[tuple[dict[str, Any], Path]]]:
-    members, entries, homes = [], [], []
-    for name, weight in standing.members:
-        made = refits[name]
-        family = made.candidate.estimator.kind
-        view = made.candidate.features.key()
-        members.append(Member(view, weight, load_fitted(family, made.fitted)))
-        entry = {
-            **made.candidate.to_json(),
-            "view_name": view,
-            "family": family,
-            "rounds": made.rounds,
-            "weight": weight,
-        }
-        entries.append(entry)
-        homes.append((entry, made.features))
-    recipe = {
-        "members": entries,
-        "temperature": standing.temperature,
-        "multipliers": standing.multipliers,
+    table: Table,
+    result: RaceResult,
+    name: str,
+    members: tuple[tuple[Trial, float], ...],
+    refits: dict[str, Refit],
+) -> Pipeline:
+    parts, views = [], {}
+    for trial, weight in members:
+        made = refits[trial.name]
+        if made.fitted is None or made.features is None:
+            raise ArtifactError(f"{trial.name} has no fitted model; its note says: {made.note}.")
+        parts.append(Member(made.view, weight, load_fitted(made.kind, made.fitted)))
+        views[made.view] = FittedTableFeatures.load(made.features)
+    finish = result.finish[name]
+    ordered = any(trial.candidate.estimator.ordered for trial, _ in members)
+    return Pipeline(
+        task=table_task(table, result.grounds.metric.name, ordered=ordered),
+        featurize=Views(views),
+        score=Blend(tuple(parts), finish.temperature),
+        decide=Threshold(table.answer, finish.multipliers),
+    )
+
+
+def _recipe(
+    result: RaceResult,
+    name: str,
+    members: tuple[tuple[Trial, float], ...],
+    refits: dict[str, Refit],
+) -> dict[str, Any]:
+    finish, job = result.finish[name], result.grounds.job
+    return {
+        "members": [
+            {
+                **trial.candidate.at_rounds(refits[trial.name].rounds).to_json(),
+                "view_id": refits[trial.name].view,
+                "rounds": refits[trial.name].rounds,
+                "rows": refits[trial.name].rows,
+                "train_rows": result.grounds.train.n_rows,
+                "weight": weight,
+                "seed": job.child(f"refit/{trial.candidate.key()}").seed,
+            }
+            for trial, weight in members
+        ],
+        "temperature": finish.temperature,
+        "multipliers": finish.multipliers,
     }
-    return Blend(tuple(members), standing.temperature), recipe, homes
 
 
 def _timed(pipeline: Pipeline, request: Columns) -> tuple[Array, float]:
     """Return the outputs, and milliseconds per row measured on up to 1,000 rows."""
     few = request.take(np.arange(min(1000, request.n_rows)))
-    pipeline.output(few.take(np.arange(min(2, few.n_rows))))  # the first call compiles and loads
+    pipeline.output(few.take(np.arange(min(2, few.n_rows))))  # the first call loads libraries
     start = time.perf_counter()
     pipeline.output(few)
     elapsed = time.perf_counter() - start

@@ -9,11 +9,12 @@ import numpy as np
 
 from promise.data.answer import Answer, Class
 from promise.data.columns import Array, Columns, IntArray
-from promise.data.infer import check_target, label_answer, labelled, read_columns
-from promise.data.sample import sample_rows
+from promise.data.infer import read_columns
+from promise.data.sample import Strategy, sample_rows
 from promise.data.schema import Schema
 from promise.data.source import Source
 from promise.data.split import Split, choose_split
+from promise.data.target import check_target, label_answer, labelled
 from promise.errors import ConfigError, DataError, near
 from promise.kernels.parsing import label_codes
 from promise.models.base import Examples
@@ -146,7 +147,7 @@ class Sampling:
     """How many rows to learn from and how they are drawn."""
 
     size: int
-    strategy: str = "random"
+    strategy: Strategy = "random"
     seed: int = 7
 
     def draw(self, label: Label, time: Array | None) -> IntArray:

@@ -12,7 +12,7 @@ from promise.workloads.tabular.table import Table
 NAME = "tabular"
 
 
-def table_task(table: Table, metric: str) -> Task:
+def table_task(table: Table, metric: str, *, ordered: bool = False) -> Task:
     """Return the task of a loaded table; its last resort is the training prior."""
     y = table.y[table.train]
     if isinstance(table.answer, Class):
@@ -21,15 +21,25 @@ def table_task(table: Table, metric: str) -> Task:
         heuristic = np.array([y.mean()])
     return Task(
         workload=NAME,
-        request=request_schema(table),
+        request=request_schema(table, ordered=ordered),
         answer=table.answer,
         label=table.target,
         metric=metric,
-        split=table.split.to_json(),
+        split={**table.split.to_json(), "label_field": label_field(table)},
         heuristic=tuple(float(share) for share in heuristic),
     )
 
 
-def request_schema(table: Table) -> Schema:
-    """Return the fields of a request: the inputs only."""
-    return table.schema.only(tuple(field.name for field in table.schema.inputs))
+def request_schema(table: Table, *, ordered: bool) -> Schema:
+    """Return the fields of a request: the inputs, and what orders rows where a model reads that."""
+    order = ("time", "entity") if ordered else ()
+    names = {field.name for field in table.schema.inputs}
+    return table.schema.only(
+        tuple(f.name for f in table.schema if f.name in names or f.role in order)
+    )
+
+
+def label_field(table: Table) -> dict[str, object]:
+    """Return how the label column is read, as a JSON field."""
+    found: dict[str, object] = table.schema.only((table.target,)).to_json()[0]
+    return found

@@ -1,0 +1,211 @@
+"""`promise discover`, `export` and `demo`: the main job, shown as it runs."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from promise.cli.live import Live
+from promise.cli.show import Json, console, number, print_json
+from promise.data.sample import Strategy
+from promise.data.source import OnBadRows
+from promise.errors import ConfigError
+
+
+def discover(
+    data: Annotated[str, typer.Argument(help="File, folder, glob, SQL URL::table or s3:// path.")],
+    target: Annotated[str, typer.Option("--target", help="The column to predict.")],
+    preset: Annotated[str, typer.Option("--preset", help="default or reference.")] = "default",
+    budget: Annotated[
+        str, typer.Option("--budget", help="Time for everything: 60s, 10m, 1h.")
+    ] = "10m",
+    trials: Annotated[
+        int | None, typer.Option("--trials", help="Candidates instead of a clock.")
+    ] = None,
+    sample: Annotated[
+        str, typer.Option("--sample", help="auto, full or a number of rows.")
+    ] = "auto",
+    strategy: Annotated[
+        Strategy, typer.Option("--strategy", help="random, stratified or time.")
+    ] = "random",
+    time_column: Annotated[
+        str | None, typer.Option("--time", help="Column that orders rows.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="Column whose rows stay together.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="What models are ranked by.")
+    ] = None,
+    families: Annotated[
+        str | None, typer.Option("--families", help="Only these, by comma.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option("--memory", help="Bound on all processes' PSS.")
+    ] = None,
+    threads: Annotated[int, typer.Option("--threads", help="Fits at once.")] = 2,
+    seed: Annotated[int, typer.Option("--seed", help="Source of all chance.")] = 7,
+    name: Annotated[str | None, typer.Option("--name", help="The model's name.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for results.")] = Path("promise-out"),
+    config: Annotated[Path | None, typer.Option("--config", help="A promise.toml.")] = None,
+    on_bad_rows: Annotated[OnBadRows, typer.Option("--on-bad-rows", help="fail or skip.")] = "fail",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Find the best model for a table, and leave with a report, a version and code."""
+    from promise.discovery.discover import run
+    from promise.discovery.options import (
+        Options,
+        family_names,
+        megabytes,
+        sample_option,
+        seconds,
+    )
+
+    options = Options(
+        target=target,
+        preset=preset,
+        budget_s=seconds(budget),
+        trials=trials,
+        sample=sample_option(sample),
+        strategy=strategy,
+        time=time_column,
+        group=group,
+        metric=metric,
+        families=family_names(families),
+        memory_mb=None if memory is None else megabytes(memory),
+        threads=threads,
+        seed=seed,
+        name=_configured_name(config) or name,
+        out=out,
+        on_bad_rows=on_bad_rows,
+        resume=resume,
+    )
+    with Live() as live:
+        found = run(data, options, live, began=_process_start())
+    if as_json:
+        print_json({**found.story, "out": str(found.out)})
+    else:
+        show(found)
+
+
+def export(
+    reference: Annotated[str, typer.Argument(metavar="NAME[@V]")],
+    to: Annotated[Path, typer.Option("--to", help="A new folder.")],
+    weights_only: Annotated[
+        bool, typer.Option("--weights-only", help="Only the artifacts.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a version's code and weights, which run without Promise, to a folder."""
+    from promise.registry.registry import Registry
+    from promise.state.files import whole_folder
+
+    version = Registry.open().find(reference)
+    source = version.folder / "export"
+    if not source.is_dir():
+        raise ConfigError(f"{version} keeps no export; run `promise discover` to make one.")
+    with whole_folder(to) as draft:
+        chosen = source / "artifacts" if weights_only else source
+        shutil.copytree(chosen, draft, dirs_exist_ok=True)
+    if as_json:
+        print_json({"version": str(version), "folder": str(to)})
+    else:
+        console().print(f"{version} exported to {to}", markup=False)
+
+
+def demo(
+    workload: Annotated[str, typer.Argument(help="Which main job to show.")] = "tabular",
+    out: Annotated[Path, typer.Option("--out", help="Folder for results.")] = Path("demo"),
+    as_json: Json = False,
+) -> None:
+    """Run the main job on real data that the installation brings, in under three minutes."""
+    from promise.discovery.demo import run_demo
+
+    if workload != "tabular":
+        raise ConfigError(f"there is no demo of {workload!r} in this version; try `promise demo`.")
+    with Live() as live:
+        shown = run_demo(out, live)
+    if as_json:
+        print_json(shown.to_json())
+        return
+    show(shown.found)
+    for line in shown.lines:
+        console().print(line, markup=False, soft_wrap=True)
+
+
+def show(found: Any) -> None:
+    """Print the recommendation, the leaderboard and where everything lies."""
+    screen, board = console(), found.leaderboard
+    for sentence in found.story["recommendation"]:
+        screen.print(sentence, markup=False)
+    screen.print()
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for title in ("model", "validation", f"holdout {board['metric']}", "95 % interval", ""):
+        table.add_column(title)
+    for title in ("fit s", "ms/row", "MB"):
+        table.add_column(title, justify="right")
+    for row in board["models"]:
+        table.add_row(*_cells(row, board["best"]))
+    screen.print(table)
+    screen.print()
+    for finding in found.findings:
+        if finding["severity"] != "note":
+            screen.print(f"{finding['severity']}: {finding['evidence']}", markup=False)
+    screen.print(f"split: {board['split']}", markup=False)
+    if found.story.get("export"):
+        screen.print(f"export: {found.story['export']['parity']}", markup=False)
+    screen.print(f"report: {found.out / 'report.html'}", markup=False)
+    if found.version is not None:
+        screen.print(f"registered: {found.version}", markup=False)
+
+
+def _cells(row: dict[str, Any], best: str) -> list[str]:
+    if row["score"] is None:
+        return [row["name"], "–", "–", "–", row["status"], "", "", ""]
+    low, high = row["ci"]
+    mark = "best" if row["name"] == best else ("tie" if row.get("tie") else "")
+    if row["status"] != "ok":
+        mark = f"{mark} {row['status']}".strip()
+    return [
+        row["name"],
+        number(row["validation"]),
+        number(row["score"]),
+        f"{number(low)} – {number(high)}",
+        mark,
+        number(row["fit_seconds"], 1),
+        number(row["predict_ms"], 3),
+        number(row["size_mb"], 1),
+    ]
+
+
+def _configured_name(config: Path | None) -> str | None:
+    if config is None:
+        return None
+    import tomllib
+
+    try:
+        read = tomllib.loads(config.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"--config {config}: there is no such file.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"--config {config}: {error}.") from error
+    name = read.get("name")
+    return None if name is None else str(name)
+
+
+def _process_start() -> float:
+    """Return when this process was started, on the monotonic clock: imports count too."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
+        import os
+
+        boot = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+        return time.monotonic() - max(0.0, boot)
+    except (OSError, AttributeError, ValueError, IndexError):
+        return time.monotonic()

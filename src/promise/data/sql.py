@@ -1,0 +1,167 @@
+"""Tables and queries of a database as sources, through SQLAlchemy."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from promise.data.detect import unique_names
+from promise.data.source import BadRows, Size
+from promise.errors import DataError, MissingExtra, near
+from promise.kernels.reading import value_array
+
+
+class SqlSource:
+    """Rows of a table or a query, streamed through a cursor on the server.
+
+    A table is read in the order of its primary key (in Postgres without one: as stored), so that
+    row numbers stay the same from pass to pass; a query is read in the order that it states.
+
+    Parameters
+    ----------
+    url
+        A SQLAlchemy URL, with `::table` or `::SELECT …` behind it unless one of these is given.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        table: str | None = None,
+        query: str | None = None,
+        decimal: str | None = None,
+    ) -> None:
+        self.reader: dict[str, Any] | None = None
+        self.decimal = decimal
+        address, _, rest = url.partition("::")
+        if rest and re.match(r"(select|with)\s", rest, re.IGNORECASE):
+            query = rest
+        elif rest:
+            table = rest
+        if (table is None) == (query is None):
+            raise DataError(
+                f"say what to read from {_shown(address)}: put `::table` or `::SELECT …` behind it."
+            )
+        self._engine = _engine(address)
+        self.bad_rows = BadRows()
+        self.name = f"{_shown(address)}::{table or query}"
+        try:
+            self._select, self.columns = self._prepared(table, query)
+            self._rows: int | None = None
+        except SQLAlchemyError as error:
+            raise DataError(f"{self.name} cannot be read: {_first_line(error)}.") from error
+
+    def _prepared(self, table: str | None, query: str | None) -> tuple[Any, tuple[str, ...]]:
+        """Return the statement and its column names."""
+        if table is None:
+            text = str(query).strip().rstrip(";")
+            with self._engine.connect() as connection:
+                probe = sa.text(f"SELECT * FROM ({text}) AS q WHERE 1 = 0")
+                names = list(connection.execute(probe).keys())
+            return sa.text(text), unique_names(names, self.name)
+        schema, _, short = table.rpartition(".")
+        inspector = sa.inspect(self._engine)
+        known = [
+            *inspector.get_table_names(schema or None),
+            *inspector.get_view_names(schema or None),
+        ]
+        if short not in known:
+            raise DataError(f"{self.name}: there is no table {table!r}; {near(short, known)}")
+        found = sa.Table(short, sa.MetaData(), autoload_with=self._engine, schema=schema or None)
+        order: list[Any] = list(found.primary_key.columns)
+        is_table = short in inspector.get_table_names(schema or None)
+        if not order and is_table and self._engine.dialect.name == "postgresql":
+            order = [sa.text("ctid")]
+        return sa.select(found).order_by(*order), tuple(str(c.name) for c in found.columns)
+
+    def size(self) -> Size:
+        """Return the exact rows by COUNT(*)."""
+        if self._rows is None:
+            with self._engine.connect() as connection:
+                counted = self._counting()
+                self._rows = int(connection.execute(counted).scalar_one())
+        return Size(self._rows, True, 0)
+
+    def _counting(self) -> Any:
+        if isinstance(self._select, sa.TextClause):
+            return sa.text(f"SELECT COUNT(*) FROM ({self._select.text}) AS q")
+        inside = self._select.order_by(None).subquery()
+        return sa.select(sa.func.count()).select_from(inside)
+
+    def batches(
+        self, columns: Sequence[str] | None = None, chunk_rows: int = 65536
+    ) -> Iterator[tuple[int, pa.Table]]:
+        """Yield (number of the first row, rows)."""
+        wanted = list(self.columns if columns is None else columns)
+        for name in wanted:
+            if name not in self.columns:
+                raise DataError(f"{self.name} has no column {name!r}; {near(name, self.columns)}")
+        first = 0
+        options = {"stream_results": True, "max_row_buffer": chunk_rows}
+        try:
+            with self._engine.connect().execution_options(**options) as connection:
+                for rows in connection.execute(self._narrowed(wanted)).partitions(chunk_rows):
+                    positions = {name: i for i, name in enumerate(rows[0]._fields)}
+                    arrays = [value_array([row[positions[n]] for row in rows]) for n in wanted]
+                    yield first, pa.table(arrays, names=wanted)
+                    first += len(rows)
+        except SQLAlchemyError as error:
+            raise DataError(f"{self.name} cannot be read: {_first_line(error)}.") from error
+
+    def _narrowed(self, wanted: list[str]) -> Any:
+        if isinstance(self._select, sa.TextClause):
+            return self._select
+        by_name = {column.name: column for column in self._select.selected_columns}
+        return self._select.with_only_columns(*[by_name[name] for name in wanted])
+
+    def sample(self, rows: int) -> pa.Table:
+        """Return the first rows: a database is not read through for a sample."""
+        for _, table in self.batches(chunk_rows=rows):
+            return table
+        raise DataError(f"{self.name} has no rows.")
+
+    def fingerprint(self) -> str:
+        """Digest the statement, the row count and the first rows; never the password."""
+        text = f"{self.name}:{self.size().rows}:{self.sample(1000).to_pylist()}"
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _engine(address: str) -> sa.Engine:
+    try:
+        url = sa.make_url(address)
+        if url.get_backend_name() == "postgresql" and "+" not in url.drivername:
+            url = url.set(drivername="postgresql+psycopg")
+        if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
+            # SQLite would make an empty database of a mistyped path
+            _check_exists(str(url.database))
+        return sa.create_engine(url)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise DataError(f"{_shown(address)} is no SQLAlchemy URL: {_first_line(error)}.") from error
+    except ImportError as error:
+        if address.startswith("postgres"):
+            raise MissingExtra("reading Postgres", "postgres") from error
+        raise DataError(f"{_shown(address)} needs a driver: pip install {error.name}.") from error
+
+
+def _check_exists(path: str) -> None:
+    from promise.data.files import local_paths
+
+    local_paths(path)
+
+
+def _shown(address: str) -> str:
+    """Return the URL without its password."""
+    try:
+        return sa.make_url(address).render_as_string(hide_password=True)
+    except ArgumentError:
+        return re.sub(r":[^:@/]+@", ":***@", address)
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip().split("\n", 1)[0].rstrip(".")

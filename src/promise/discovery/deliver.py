@@ -1,0 +1,247 @@
+"""What a finished race becomes: leaderboard, registered version, verified export, report."""
+
+from __future__ import annotations
+
+import platform
+import time
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from promise.clock import Clock, SystemClock
+from promise.data.answer import Class
+from promise.data.columns import Array
+from promise.discovery.diagnostics import diagnose
+from promise.discovery.export import verify
+from promise.discovery.found import Found
+from promise.discovery.ground import Ground
+from promise.discovery.handoff import export_version
+from promise.discovery.importance import permutation_importance
+from promise.discovery.options import Options
+from promise.discovery.report import render
+from promise.discovery.timing import Plan
+from promise.discovery.watch import Watcher
+from promise.engine.local import LocalEngine
+from promise.errors import ArtifactError, FitFailed
+from promise.job import Job
+from promise.metrics.pointwise import all_metrics
+from promise.selection.board import BASELINE
+from promise.pipeline.artifact import save_pipeline
+from promise.registry.registry import Registry
+from promise.registry.versions import Version
+from promise.selection.curve import learning_curve, tidy_curve
+from promise.selection.leaderboard import Leaderboard, build_leaderboard
+from promise.state.files import plain, write_json, write_text
+from promise.workloads.tabular.contents import contents_of
+from promise.workloads.tabular.learn import Learned
+
+_LIBRARIES = ("promise-ml", "numpy", "scikit-learn", "lightgbm", "xgboost-cpu", "pyarrow", "torch")
+
+
+def deliver(
+    learned: Learned,
+    ground: Ground,
+    options: Options,
+    plan: Plan,
+    engine: LocalEngine,
+    job: Job,
+    watcher: Watcher,
+    clock: Clock | None = None,
+) -> Found:
+    """Judge, explain, register, export, verify and report; each file is whole or absent."""
+    clock = clock or SystemClock()
+    watcher.step("judging on the holdout")
+    board = judge(learned, options.seed)
+    story = begin_story(learned, ground, options, board, clock)
+    if not learned.listed:
+        return _without_model(story, board, options, plan, engine, watcher)
+    multipliers = _multipliers(learned)
+    story["diagnostics"] = diagnose(
+        learned.table.answer, learned.sealed_y, learned.best.output, multipliers
+    )
+    watcher.step("asking which columns matter")
+    story["importance"] = [
+        row.to_json()
+        for row in permutation_importance(
+            learned.best.pipeline,
+            learned.metric,
+            learned.sealed,
+            learned.sealed_y,
+            job=job.child("importance", deadline_s=plan.importance),
+            multipliers=multipliers,
+        )
+    ]
+    watcher.step("asking how much data is enough")
+    story["curve"] = _curve(learned, plan, engine, job)
+    watcher.step("registering and exporting")
+    version = _register(learned, board, story, ground, options)
+    story["version"] = str(version)
+    story["export"] = _export(version, learned, ground, options, watcher)
+    _close(story, board, options, plan, engine)
+    watcher.step("done")
+    return Found(options.out, plain(story), version)
+
+
+def judge(learned: Learned, seed: int) -> Leaderboard:
+    """Read the holdout once: every listed model's score beside its validation score."""
+    return build_leaderboard(
+        learned.result,
+        learned.metric,
+        learned.table.answer,
+        target=learned.table.target,
+        split=learned.table.split.describe(),
+        y_holdout=learned.sealed_y,
+        outputs={listed.name: listed.output for listed in learned.listed},
+        refits=learned.refits,
+        seed=seed,
+        predict_ms={listed.name: listed.predict_ms for listed in learned.listed},
+    )
+
+
+def _multipliers(learned: Learned) -> Array | None:
+    found = learned.result.finish[learned.best.name].multipliers
+    return None if found is None else np.asarray(found)
+
+
+def begin_story(
+    learned: Learned, ground: Ground, options: Options, board: Leaderboard, clock: Clock
+) -> dict[str, Any]:
+    """Return the parts of the story that are known when the race has ended."""
+    table, answer = learned.table, learned.table.answer
+    size = ground.source.size()
+    history = learned.result.grounds
+    return {
+        "name": ground.name,
+        "version": None,
+        "created": clock.now().isoformat(timespec="seconds"),
+        "source": {
+            "name": ground.source.name,
+            "rows": table.n_source_rows,
+            "rows_exact": True,
+            "bytes": size.bytes,
+            "bad_rows": ground.source.bad_rows.count,
+            "fingerprint": ground.source.fingerprint(),
+        },
+        "task": {
+            "target": table.target,
+            "kind": "class" if isinstance(answer, Class) else "number",
+            "classes": list(answer.classes) if isinstance(answer, Class) else [],
+            "metric": learned.metric.name,
+            "greater_is_better": learned.metric.greater_is_better,
+        },
+        "sample": {
+            "rows_used": table.columns.n_rows,
+            "n_source_rows": table.n_source_rows,
+            "unlabelled": table.unlabelled,
+            "strategy": options.strategy,
+            "sentence": next((w for w in ground.warnings if w.startswith("Training on")), None),
+        },
+        "split": {
+            "kind": table.split.kind,
+            "sentence": table.split.describe(),
+            "train_rows": len(table.train),
+            "holdout_rows": len(table.holdout),
+        },
+        "preflight": {**ground.preflight.to_json(), "sentences": ground.preflight.describe()},
+        "profile": ground.profile.to_json(),
+        "findings": [vars(f) for f in ground.findings],
+        "leaderboard": board.to_json(),
+        "recommendation": list(board.recommendation),
+        "race": {"trials": len(learned.result.trials), "folder": str(history.folder.name)},
+        "warnings": list(ground.warnings),
+        "options": options.to_json(),
+        "seed": options.seed,
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _curve(learned: Learned, plan: Plan, engine: LocalEngine, job: Job) -> dict[str, Any] | None:
+    sampled = learned.table.columns.n_rows < learned.table.n_source_rows
+    try:
+        curve = learning_curve(
+            learned.result,
+            job=job,
+            engine=engine,
+            deadline_s=plan.curve,
+            total_rows=learned.table.n_source_rows if sampled else None,
+        )
+    except FitFailed:
+        return None
+    tidy_curve(learned.result.grounds.folder)
+    return curve.to_json()
+
+
+def _register(
+    learned: Learned, board: Leaderboard, story: dict[str, Any], ground: Ground, options: Options
+) -> Version:
+    best, row = learned.best, board.row(learned.best.name)
+    trivial = next((r.score for r in board.models if r.family == BASELINE), None)
+    metrics = {
+        "metric": board.metric,
+        "score": row.score,
+        "ci": list(row.ci or (float("nan"), float("nan"))),
+        "baseline": trivial,
+        "rows": board.holdout_rows,
+        "split": board.split,
+        "all": all_metrics(
+            learned.table.answer, learned.sealed_y, best.output, _multipliers(learned)
+        ),
+    }
+    notes = {key: story[key] for key in ("leaderboard", "findings", "importance", "curve")}
+    contents = contents_of(
+        learned, best, metrics=plain(metrics), seed=options.seed, notes=plain(notes)
+    )
+    return Registry.open().register(
+        ground.name, lambda folder: save_pipeline(best.pipeline, folder, contents)
+    )
+
+
+def _export(
+    version: Version, learned: Learned, ground: Ground, options: Options, watcher: Watcher
+) -> dict[str, Any]:
+    """Export and verify; an export that does not give the same digits is not offered."""
+    folder = options.out / "export"
+    export_version(version, folder, holdout=learned.sealed)
+    reader = ground.source.reader
+    data = reader["paths"][0] if reader and len(reader["paths"]) == 1 else None
+    watcher.step("verifying the export in a fresh interpreter")
+    parity = verify(folder, expected_score=version.metrics["score"], data=data)
+    if not parity.ok:
+        raise ArtifactError(
+            f"the export does not repeat the model's answers and is not offered: {parity.sentence}"
+        )
+    return {"folder": str(folder), "parity": parity.sentence}
+
+
+def _close(
+    story: dict[str, Any], board: Leaderboard, options: Options, plan: Plan, engine: LocalEngine
+) -> None:
+    story["seconds"] = time.monotonic() - plan.start
+    story["peak_memory_mb"] = engine.peak_mb
+    write_text(options.out / "report.html", render(plain(story)))
+    write_json(options.out / "leaderboard.json", board.to_json())
+
+
+def _without_model(
+    story: dict[str, Any],
+    board: Leaderboard,
+    options: Options,
+    plan: Plan,
+    engine: LocalEngine,
+    watcher: Watcher,
+) -> Found:
+    """Tell how far an interrupted race came, by validation scores alone."""
+    watcher.warn("no model was trained on all rows; go on with --resume to finish.")
+    _close(story, board, options, plan, engine)
+    return Found(options.out, plain(story), None)

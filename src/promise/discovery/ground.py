@@ -1,0 +1,148 @@
+"""What is known before the race: the data, its label, what fits in memory, what looks wrong."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from promise.data.infer import infer_schema
+from promise.data.sample import sample_size
+from promise.data.schema import Role
+from promise.data.source import Source, open_source
+from promise.discovery.options import Options
+from promise.discovery.preflight import Preflight, preflight
+from promise.discovery.watch import Watcher
+from promise.errors import DataError, near
+from promise.metrics.pointwise import Metric, default_metric, metric_named
+from promise.models.base import ESTIMATORS
+from promise.profiling.checks import Finding, check_split, check_table, schema_with_findings
+from promise.profiling.profile import Profile, profile_source
+from promise.registry.versions import check_name, slug
+from promise.workloads.tabular.table import Sampling, Table, load_table, read_label
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Everything that stands before the first fit.
+
+    Parameters
+    ----------
+    warnings
+        Sentences that the user must see beside the result.
+    read_s
+        What one pass over the data costs.
+    """
+
+    name: str
+    source: Source
+    metric: Metric
+    preflight: Preflight
+    profile: Profile
+    table: Table
+    findings: tuple[Finding, ...]
+    warnings: tuple[str, ...]
+    read_s: float
+
+
+def survey(data: Any, options: Options, watcher: Watcher) -> Ground:
+    """Open, profile, sample, split and check the data; refuse what cannot be learned, in words."""
+    watcher.step("reading")
+    source = open_source(data, on_bad_rows=options.on_bad_rows)
+    name = check_name(options.name or slug(Path(source.name).name.split(".")[0]))
+    if options.target not in source.columns:
+        hint = near(options.target, source.columns)
+        raise DataError(f"{source.name} has no column {options.target!r}; {hint}")
+    schema = infer_schema(source)
+    begun = time.monotonic()
+    label = read_label(source, schema, options.target)
+    read_s = time.monotonic() - begun
+    metric = (
+        default_metric(label.answer)
+        if options.metric is None
+        else metric_named(options.metric, label.answer)
+    )
+    size = replace(source.size(), rows=label.n_source_rows, exact=True)
+    wanted = sample_size(len(label.rows), options.sample)
+    fits = preflight(
+        size,
+        schema,
+        label.answer,
+        families=_estimators(options),
+        sample=wanted,
+        memory_mb=options.memory_mb,
+        threads=options.threads,
+        budget_s=None if options.trials is not None else options.budget_s,
+    )
+    watcher.step("profiling")
+    profile = profile_source(source, schema, target=options.target, threads=options.threads)
+    watcher.step("splitting and checking")
+    sampling = Sampling(fits.rows_used, options.strategy, options.seed)
+    table = load_table(
+        source, schema, options.target, label, sampling, time=options.time, group=options.group
+    )
+    findings = _check(profile, table)
+    table = table.with_schema(schema_with_findings(table.schema, findings))
+    if not table.schema.inputs:
+        raise DataError(
+            f"no column of {source.name} is left to learn from: "
+            + "; ".join(f.evidence for f in findings if f.severity == "error")[:400]
+        )
+    warnings = _warnings(fits, table, findings)
+    for warning in warnings:
+        watcher.warn(warning)
+    return Ground(
+        name, source, metric, fits, profile, table, tuple(findings), tuple(warnings), read_s
+    )
+
+
+def _estimators(options: Options) -> list[Any]:
+    names = options.families or ESTIMATORS.names()
+    return [ESTIMATORS.resolve(name) for name in names]
+
+
+def _check(profile: Profile, table: Table) -> list[Finding]:
+    train = table.train
+    findings = check_table(
+        profile,
+        table.schema,
+        table.columns.take(train),
+        table.y[train],
+        table.answer,
+        rows=table.rows[train],
+        target=table.target,
+        time=_named(table, "time"),
+    )
+    inputs = table.columns.only(field.name for field in table.schema.inputs)
+    return [
+        *findings,
+        *check_split(
+            inputs,
+            table.y,
+            train,
+            table.holdout,
+            rows=table.rows,
+            target=table.target,
+            time=_named(table, "time"),
+            group=_named(table, "group"),
+        ),
+    ]
+
+
+def _named(table: Table, role: Role) -> str | None:
+    field = table.schema.find(role)
+    return None if field is None else field.name
+
+
+def _warnings(fits: Preflight, table: Table, findings: list[Finding]) -> list[str]:
+    lines = []
+    if table.columns.n_rows < table.n_source_rows - table.unlabelled:
+        used, all_rows = table.columns.n_rows, table.n_source_rows
+        lines.append(f"Training on a sample of {used:,} of {all_rows:,} rows.")
+    if table.unlabelled:
+        lines.append(f"{table.unlabelled:,} rows have no {table.target} and are left out.")
+    if table.source.bad_rows.count:
+        lines.append(f"{table.source.bad_rows.count:,} ragged rows were skipped.")
+    lines += [f.evidence for f in findings if f.suspicious]
+    return [*lines, *fits.warnings]

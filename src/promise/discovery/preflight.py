@@ -1,0 +1,378 @@
+"""What a discovery will need, told before anything is loaded: rows, memory, time, and the way out.
+
+Memory is counted as the sum of PSS over all processes, the way the engine watches it. The model is
+additive: what the libraries cost, the typed columns, the matrices, and the fits that run at once.
+Its constants were measured on Linux; `bench/engine.py` prints them beside fresh measurements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from promise.data.answer import Answer, Class
+from promise.data.schema import Schema
+from promise.data.source import Size
+from promise.engine.memory import available_mb
+from promise.errors import MemoryRefused
+
+How = Literal["in memory", "sampled", "streamed", "refused"]
+
+PARENT_MB = 120.0  # the command itself, with DuckDB, Arrow and scikit-learn imported
+ZYGOTE_MB = 150.0  # the learning libraries, shared with every fit's process
+CHILD_MB = 20.0  # what a fit's process holds of its own before it touches data
+EXTRA_MB = {"deep": 260.0}  # libraries that a fit's process imports by itself
+CHUNK_ROWS = 65_536  # rows read at once
+MAPPED = 1.6  # a matrix read by a fit: its pages, and blocks of it converted
+MIN_ROWS = 1_000  # a discovery below this, though there are more rows, is no help to anyone
+HEADROOM = 0.92  # how much of the bound a plan may use: the model is not exact
+OF_MACHINE = 0.8  # how much of the free memory a run without --memory may use
+
+_WIDTH = {"number": 1.3, "boolean": 1.0, "date": 7.0, "category": 2.0, "text": 16.0}
+_STREAMED = frozenset({"baseline", "linear", "xgboost", "lightgbm"})  # can train past memory
+_MICROSECONDS = {  # per cell and output of one fit on one thread, with default parameters
+    "baseline": 0.01,
+    "linear": 0.5,
+    "decision_tree": 2.0,
+    "random_forest": 40.0,
+    "xgboost": 18.0,
+    "lightgbm": 18.0,
+    "mlp": 20.0,
+    "lstm": 150.0,
+}
+_READ_MB_PER_S = 40.0
+_FITS_PER_FAMILY = 8  # folds and configurations, without a clock
+
+
+@dataclass(frozen=True)
+class FamilyNeed:
+    """What one fit of a family needs.
+
+    Parameters
+    ----------
+    memory_mb
+        One fit on the rows used, its matrix included.
+    full_mb
+        One fit on all rows of the source.
+    fit_s
+        One fit on the rows used, on one thread.
+    how
+        What becomes of all rows of the source: `in memory`, `sampled`, `streamed` where the
+        family can train past memory, `refused` when not even the rows used fit.
+    """
+
+    name: str
+    memory_mb: float
+    full_mb: float
+    fit_s: float
+    how: How
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """Whether and how a discovery fits, with its reasons.
+
+    Parameters
+    ----------
+    how
+        `in memory`: all rows are used; `sampled`: fewer, as asked or for want of memory;
+        `streamed`: sampled, and the whole source is larger than memory.
+    rows_used
+        How many rows are loaded and split.
+    table_mb
+        Typed columns of the rows used; `full_table_mb` of all rows.
+    peak_mb
+        Estimated peak of the sum of all processes' memory.
+    at_once
+        How many fits run at once within the bound.
+    eta_s
+        Estimated seconds in all; the budget where there is one.
+    """
+
+    how: How
+    reason: str
+    rows: int
+    rows_exact: bool
+    rows_used: int
+    table_mb: float
+    full_table_mb: float
+    memory_mb: float
+    peak_mb: float
+    at_once: int
+    eta_s: float
+    families: tuple[FamilyNeed, ...]
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary."""
+        return {**asdict(self), "describe": self.describe()}
+
+    def describe(self) -> list[str]:
+        """Return what a person wants to know before the run, in sentences."""
+        about = "" if self.rows_exact else "about "
+        lines = [
+            f"The source has {about}{self.rows:,} rows, {_size(self.full_table_mb)} once typed; "
+            f"{self.rows_used:,} rows ({_size(self.table_mb)}) are used: {self.reason}.",
+            f"Estimated peak memory {_size(self.peak_mb)} of {_size(self.memory_mb)}, with "
+            f"{self.at_once} fit{'s' if self.at_once > 1 else ''} at once; "
+            f"estimated time {_span(self.eta_s)}.",
+        ]
+        for need in self.families:
+            lines.append(
+                f"{need.name}: {_size(need.memory_mb)} and {_span(need.fit_s)} per fit; all rows "
+                f"would take {_size(need.full_mb)} ({need.how})."
+            )
+        return lines
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The memory model of one table: MiB as a function of rows.
+
+    Examples
+    --------
+    >>> from promise.data.answer import Number
+    >>> from promise.data.schema import Field
+    >>> costs = Costs.of(Size(1_000, True, 8_000), Schema((Field("age", "number"),)), Number())
+    >>> costs.table_mb(2**17)
+    1.0
+    """
+
+    row_bytes: float
+    stored_row_bytes: float
+    columns: int
+    matrix_columns: int
+    classes: int
+
+    @classmethod
+    def of(cls, size: Size, schema: Schema, answer: Answer) -> Costs:
+        """Take the measures of a table from its schema and its size as stored."""
+        types = [field.type for field in schema.fields]
+        stored = size.bytes / max(1, size.rows)
+        texts = types.count("text")
+        # What a stored row holds beyond short cells is text; each text is an object of its own.
+        text_bytes = max(20.0, stored - 8.0 * len(types)) if texts else 0.0
+        inputs = [field.type for field in schema.inputs]
+        return cls(
+            row_bytes=8.0 * len(types) + texts * 57 + text_bytes,
+            stored_row_bytes=stored,
+            columns=len(types),
+            matrix_columns=round(sum(_WIDTH[kind] for kind in inputs)) or 1,
+            classes=answer.n_classes if isinstance(answer, Class) else 0,
+        )
+
+    def table_mb(self, rows: int) -> float:
+        """Typed columns of so many rows."""
+        return rows * self.row_bytes / 2**20
+
+    def matrix_mb(self, rows: int) -> float:
+        """Featurized rows as float32."""
+        return rows * self.matrix_columns * 4 / 2**20
+
+    def fit_mb(self, family: type[Any], rows: int) -> float:
+        """One fit's process: its libraries, the mapped matrix, the learner and its output."""
+        learner = family.memory_mb(rows, self.matrix_columns, self.classes)
+        libraries = CHILD_MB + EXTRA_MB.get(family.extra or "", 0.0)
+        outputs = rows * 8 * max(1, self.classes) / 2**20
+        return float(libraries + MAPPED * self.matrix_mb(rows) + learner + outputs)
+
+    def view_mb(self, rows: int) -> float:
+        """The process that turns typed columns into matrices: it holds both."""
+        return CHILD_MB + self.table_mb(rows) + 2.0 * self.matrix_mb(rows)
+
+    def reading_mb(self, rows: int) -> float:
+        """The command while it reads: a chunk as text, as Arrow and typed, and the parts' sum."""
+        chunk = min(rows, CHUNK_ROWS) * (3.0 * self.stored_row_bytes + self.row_bytes) / 2**20
+        return PARENT_MB + chunk + 2.0 * self.table_mb(rows)
+
+    def racing_mb(self, families: Iterable[type[Any]], rows: int, at_once: int) -> float:
+        """Everything while so many of the largest fits run at once."""
+        largest = max([self.view_mb(rows), *(self.fit_mb(f, rows) for f in families)])
+        parent = PARENT_MB + 2.0 * self.table_mb(rows)  # the table, and its training part
+        # Fits at once map the same matrix: its pages count once.
+        shared = (at_once - 1) * self.matrix_mb(rows)
+        return parent + ZYGOTE_MB + at_once * largest - shared
+
+    def peak_mb(self, families: Iterable[type[Any]], rows: int, at_once: int) -> float:
+        """The larger of reading and racing."""
+        return max(self.reading_mb(rows) + ZYGOTE_MB, self.racing_mb(families, rows, at_once))
+
+
+def preflight(
+    size: Size,
+    schema: Schema,
+    answer: Answer,
+    *,
+    families: Iterable[type[Any]],
+    sample: int,
+    memory_mb: float | None,
+    threads: int,
+    budget_s: float | None,
+) -> Preflight:
+    """Plan a discovery within a memory bound: fewer fits at once first, then fewer rows.
+
+    Parameters
+    ----------
+    families
+        Estimator types; one whose fit does not fit is left out of the plan and named.
+    sample
+        How many rows were asked for.
+    memory_mb
+        Bound on all processes together; None: what the machine can spare.
+
+    Raises
+    ------
+    MemoryRefused
+        When not even the smallest useful sample fits; names the need and the way out.
+    """
+    kinds = list(families)
+    costs = Costs.of(size, schema, answer)
+    bound = OF_MACHINE * (available_mb() + PARENT_MB) if memory_mb is None else memory_mb
+    room = HEADROOM * bound
+    asked = min(sample, size.rows)
+    floor = min(asked, MIN_ROWS)
+    fitting = [f for f in kinds if costs.peak_mb([f], floor, 1) <= room]
+    if not fitting:
+        need = min((costs.peak_mb([f], floor, 1) for f in kinds), default=0.0) / HEADROOM
+        raise MemoryRefused(
+            f"even {floor:,} rows of {costs.columns:,} columns need about {_size(need)} of "
+            f"memory, and the bound is {_size(bound)}; allow more with --memory "
+            f"{max(0.5, need * 1.1 / 1024):.1f}GB, or leave columns out."
+        )
+    # A family that would shrink everyone's sample to less than half is left out instead.
+    able = [f for f in fitting if costs.peak_mb([f], max(floor, asked // 2), 1) <= room] or fitting
+    rows = _most_rows(costs, able, asked, floor, room)
+    at_once = max(1, threads)
+    while at_once > 1 and costs.peak_mb(able, rows, at_once) > room:
+        at_once -= 1
+    needs = tuple(_need(costs, f, rows, size.rows, room, able) for f in kinds)
+    how, reason = _decision(costs, size, asked, rows, bound, room)
+    left_out = [f.kind for f in kinds if f not in able]
+    return Preflight(
+        how=how,
+        reason=reason,
+        rows=size.rows,
+        rows_exact=size.exact,
+        rows_used=rows,
+        table_mb=costs.table_mb(rows),
+        full_table_mb=costs.table_mb(size.rows),
+        memory_mb=bound,
+        peak_mb=costs.peak_mb(able, rows, at_once),
+        at_once=at_once,
+        eta_s=_eta_s(size, needs, at_once, budget_s),
+        families=needs,
+        warnings=_warnings(asked, rows, at_once, threads, left_out, bound),
+    )
+
+
+def _most_rows(costs: Costs, families: list[type[Any]], asked: int, floor: int, room: float) -> int:
+    """Return the most rows, up to those asked for, with which one fit at a time fits."""
+    if costs.peak_mb(families, asked, 1) <= room:
+        return asked
+    low, high = floor, asked  # the need grows with the rows: bisect
+    while high - low > max(1, low // 100):
+        middle = (low + high) // 2
+        if costs.peak_mb(families, middle, 1) <= room:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _need(
+    costs: Costs,
+    family: type[Any],
+    rows: int,
+    all_rows: int,
+    room: float,
+    able: list[type[Any]],
+) -> FamilyNeed:
+    """Tell what one family needs, on the rows used and on all rows."""
+    how: How
+    if family not in able:
+        how = "refused"
+    elif costs.peak_mb([family], all_rows, 1) <= room:
+        how = "in memory"
+    else:
+        how = "streamed" if family.kind in _STREAMED else "sampled"
+    outputs = max(1, costs.classes if costs.classes > 2 else 1)
+    cost = _MICROSECONDS.get(family.kind, 20.0) * (1 if family.kind == "random_forest" else outputs)
+    return FamilyNeed(
+        name=family.kind,
+        memory_mb=costs.fit_mb(family, rows),
+        full_mb=costs.fit_mb(family, all_rows),
+        fit_s=cost * rows * costs.matrix_columns / 1e6,
+        how=how,
+    )
+
+
+def _decision(
+    costs: Costs, size: Size, asked: int, rows: int, bound: float, room: float
+) -> tuple[How, str]:
+    """Say how the rows are used, and why."""
+    streamed = costs.reading_mb(size.rows) + ZYGOTE_MB > room
+    how: How = "streamed" if streamed else "sampled"
+    if rows < asked:
+        return how, f"more do not fit into {_size(bound)} (use --memory to allow more)"
+    if rows < size.rows:
+        also = "; the whole is larger than memory and is only streamed" if streamed else ""
+        return how, f"a sample was asked for{also}"
+    return "in memory", "all of them fit into memory"
+
+
+def _eta_s(
+    size: Size, needs: tuple[FamilyNeed, ...], at_once: int, budget_s: float | None
+) -> float:
+    """Estimate the seconds in all: the budget is spent where there is one."""
+    reading = 3 * size.bytes / 2**20 / _READ_MB_PER_S  # label, profile and sample pass
+    if budget_s is not None:
+        return max(budget_s, reading)
+    fits = sum(need.fit_s for need in needs if need.how != "refused")
+    return 10.0 + reading + _FITS_PER_FAMILY * fits / at_once
+
+
+def _warnings(
+    asked: int, rows: int, at_once: int, threads: int, left_out: list[str], bound: float
+) -> tuple[str, ...]:
+    """Return what the user should see beside the result."""
+    lines = []
+    if rows < asked:
+        lines.append(
+            f"Only {rows:,} of the {asked:,} rows asked for fit into {_size(bound)} of memory; "
+            "use --memory to allow more."
+        )
+    if left_out:
+        names = ", ".join(left_out)
+        lines.append(f"Too large for {_size(bound)} of memory: {names}; use --memory or --sample.")
+    if at_once < threads:
+        lines.append(f"Memory allows {at_once} of {threads} fits at once.")
+    return tuple(lines)
+
+
+def _size(mb: float) -> str:
+    """Write MiB the way people read it.
+
+    Examples
+    --------
+    >>> _size(3.2), _size(512), _size(4096)
+    ('3.2 MB', '512 MB', '4.0 GB')
+    """
+    if mb >= 1000:
+        return f"{mb / 1024:,.1f} GB"
+    return f"{mb:.0f} MB" if mb >= 10 else f"{mb:.1f} MB"
+
+
+def _span(seconds: float) -> str:
+    """Write seconds the way people read them.
+
+    Examples
+    --------
+    >>> _span(0.2), _span(42), _span(600), _span(9000)
+    ('under 1 s', '42 s', '10 min', '2.5 h')
+    """
+    if seconds < 1:
+        return "under 1 s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,290 @@
+"""Files as numbered chunks of rows: CSV, Parquet and JSON Lines, in memory that a chunk bounds.
+
+A *reader* is a dictionary that says how a file is read::
+
+    {"format": "csv" | "parquet" | "jsonl", "paths": [...], "delimiter": ",", "quote": "\\"",
+     "encoding": "utf-8", "compression": null | "gzip" | "bz2" | "zstd" | "xz", "header": true,
+     "names": [...], "on_bad_rows": "fail" | "skip"}
+
+Further keys are optional: `skip_rows` (rows before the data, the header among them) and
+`constants` (for each path the columns that its folder names carry, as in `year=2024/`).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import lzma
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+OpenFile = Callable[[str], Any]
+OnBadRow = Callable[[str, int, str], None]
+
+# A row must fit into one block; blocks bound the memory of a CSV file being read.
+CSV_BLOCK_BYTES = 2 << 20
+# Wide tables come in shorter chunks, so that a chunk's memory stays bounded.
+CHUNK_CELLS = 8_000_000
+
+
+def read_chunks(
+    reader: dict[str, Any],
+    columns: list[str] | None = None,
+    chunk_rows: int = 65536,
+    *,
+    open_file: OpenFile | None = None,
+    on_bad: OnBadRow | None = None,
+) -> Iterator[tuple[int, pa.Table]]:
+    """Yield (number of the first row, rows) over all paths in order.
+
+    CSV cells come as text, exactly as in the file; Parquet and JSON Lines come typed, with nested
+    values as JSON text. Only accepted rows are numbered. `open_file` opens a path that is not
+    local; `on_bad(path, row, why)` hears of each row that `"on_bad_rows": "skip"` leaves out.
+
+    Raises
+    ------
+    ValueError
+        When a row or a file cannot be read; the message names the path and the row.
+    """
+    constants = reader.get("constants") or [{}] * len(reader["paths"])
+    width = len(reader["names"] if columns is None else columns)
+    rows = max(1, min(chunk_rows, max(256, CHUNK_CELLS // max(width, 1))))
+    read = {"csv": read_csv, "parquet": read_parquet, "jsonl": read_jsonl}[reader["format"]]
+    first = 0
+    for path, extra in zip(reader["paths"], constants, strict=True):
+        wanted = list(reader["names"]) if columns is None else list(columns)
+        inside = [name for name in wanted if name not in extra]
+        with open_local(path) if open_file is None else open_file(path) as file:
+            for table in read(file, path, reader, inside, rows, on_bad):
+                for name in wanted:
+                    if name in extra:
+                        value = pa.array([extra[name]] * table.num_rows, pa.string())
+                        table = table.append_column(name, value)
+                yield first, table.select(wanted)
+                first += table.num_rows
+
+
+def open_local(path: str) -> Any:
+    """Open a local file for reading bytes."""
+    return Path(path).open("rb")
+
+
+def decompress(file: Any, compression: str | None) -> Any:
+    """Return the decompressed bytes of an open file as another file."""
+    if compression is None:
+        return file
+    if compression == "xz":
+        return lzma.open(file)
+    known: Any = compression
+    return pa.input_stream(file, compression=known)
+
+
+def regroup(batches: Iterable[Any], rows: int) -> Iterator[pa.Table]:
+    """Cut record batches into tables of exactly `rows` rows; the last one may be shorter."""
+    held: list[Any] = []
+    n_held = 0
+    for batch in batches:
+        held.append(batch)
+        n_held += batch.num_rows
+        if n_held < rows:
+            continue
+        table = pa.Table.from_batches(held)
+        whole = n_held - n_held % rows
+        for start in range(0, whole, rows):
+            yield table.slice(start, rows)
+        held = table.slice(whole).to_batches() if n_held > whole else []
+        n_held -= whole
+    if n_held:
+        yield pa.Table.from_batches(held)
+
+
+def read_csv(
+    file: Any,
+    path: str,
+    reader: dict[str, Any],
+    columns: list[str],
+    rows: int,
+    on_bad: OnBadRow | None,
+) -> Iterator[pa.Table]:
+    """Yield the rows of one open CSV file, every cell as text."""
+    skip = reader.get("on_bad_rows", "fail") == "skip"
+    failed: list[str] = []
+
+    def bad_row(row: Any) -> Literal["skip", "error"]:
+        where = f"row {row.number}" + (" (the header is row 1)" if reader.get("header") else "")
+        why = f"{where} has {row.actual_columns} cells, expected {row.expected_columns}"
+        if skip and on_bad is not None:
+            on_bad(path, row.number, why)
+        failed.append(why)
+        return "skip" if skip else "error"
+
+    names = list(reader["names"])
+    try:
+        stream = pa_csv.open_csv(
+            decompress(file, reader.get("compression")),
+            read_options=pa_csv.ReadOptions(
+                use_threads=False,  # in one thread, bad rows come with their number
+                block_size=reader.get("block_bytes") or CSV_BLOCK_BYTES,
+                column_names=names,
+                skip_rows_after_names=reader.get("skip_rows", 1 if reader.get("header") else 0),
+                encoding=(reader.get("encoding") or "utf-8").replace("utf-8-sig", "utf-8"),
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=reader.get("delimiter") or ",",
+                quote_char=reader.get("quote") or '"',
+                newlines_in_values=True,
+                invalid_row_handler=bad_row,
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types={name: pa.string() for name in names},
+                include_columns=columns or names[:1],
+                strings_can_be_null=False,
+            ),
+        )
+        yield from regroup(stream, rows)
+    except (UnicodeError, EOFError, OSError, lzma.LZMAError, pa.ArrowException, KeyError) as error:
+        why = failed[-1] if failed and not skip else csv_trouble(error)
+        raise ValueError(f"{path}: {why}") from error
+
+
+def csv_trouble(error: Exception) -> str:
+    """Say in words why a CSV file could not be read."""
+    text = str(error)
+    if "straddl" in text:
+        return "a row is longer than a block of bytes; is a quotation mark never closed?"
+    if "UTF8" in text or isinstance(error, UnicodeError):
+        return f"the bytes are not in the encoding they are read as ({text})"
+    return text
+
+
+def read_parquet(
+    file: Any,
+    path: str,
+    reader: dict[str, Any],  # noqa: ARG001  (one signature for all formats)
+    columns: list[str],
+    rows: int,
+    on_bad: OnBadRow | None,  # noqa: ARG001
+) -> Iterator[pa.Table]:
+    """Yield the rows of one open Parquet file, a row group in memory at most in part."""
+    try:
+        parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
+        missing = [name for name in columns if name not in parquet.schema_arrow.names]
+        if missing:
+            raise ValueError(f"there is no column {missing[0]!r}")
+        batches = parquet.iter_batches(batch_size=rows, columns=columns, use_threads=False)
+        for table in regroup(batches, rows):
+            yield plain_table(table)
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def read_jsonl(
+    file: Any,
+    path: str,
+    reader: dict[str, Any],
+    columns: list[str],
+    rows: int,
+    on_bad: OnBadRow | None,
+) -> Iterator[pa.Table]:
+    """Yield the rows of one open JSON Lines file; a key that a line lacks is missing."""
+    raw = decompress(file, reader.get("compression"))
+    text = io.TextIOWrapper(raw, encoding=reader.get("encoding") or "utf-8")
+    held: list[dict[str, Any]] = []
+    try:
+        for number, line in enumerate(text, start=1):
+            if not line.strip():
+                continue
+            row, why = json_row(line)
+            if row is not None:
+                held.append(row)
+            elif reader.get("on_bad_rows", "fail") == "fail":
+                raise ValueError(f"line {number} {why}")
+            elif on_bad is not None:
+                on_bad(path, number, f"line {number} {why}")
+            if len(held) == rows:
+                yield rows_table(held, columns)
+                held = []
+        if held:
+            yield rows_table(held, columns)
+    except (OSError, EOFError, ValueError, lzma.LZMAError, pa.ArrowException) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def json_row(line: str) -> tuple[dict[str, Any] | None, str]:
+    """Return the object of one line, or None and why it is none."""
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        return None, f"is not JSON ({error})"
+    if not isinstance(row, dict):
+        return None, f'is {type(row).__name__}, expected an object such as {{"age": 41}}'
+    return row, ""
+
+
+def rows_table(rows: list[dict[str, Any]], columns: list[str]) -> pa.Table:
+    """Turn dictionaries into a table of these columns."""
+    arrays = [value_array([row.get(name) for row in rows]) for name in columns]
+    return pa.table(arrays, names=columns)
+
+
+def value_array(values: list[Any]) -> Any:
+    """Turn Python values into an Arrow array; values of mixed types become text.
+
+    Examples
+    --------
+    >>> value_array([1, None, "x"]).to_pylist()
+    ['1', None, 'x']
+    >>> value_array([{"a": 1}, None]).to_pylist()
+    ['{"a": 1}', None]
+    """
+    simple = (int, float, str, datetime, date, Decimal)  # bool is an int
+    kinds = {type(value) for value in values if value is not None}
+    if all(issubclass(kind, simple) for kind in kinds):
+        try:
+            return pa.array(values)
+        except (pa.ArrowException, OverflowError, TypeError):
+            pass
+    return pa.array([None if value is None else value_text(value) for value in values], pa.string())
+
+
+def value_text(value: Any) -> str:
+    """Write one value as text: containers as JSON, bytes in hexadecimal."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, default=str, ensure_ascii=False)
+    return str(value)
+
+
+def plain_table(table: pa.Table) -> pa.Table:
+    """Return the table with dictionaries decoded and nested values as JSON text."""
+    return pa.table([plain_column(c) for c in table.columns], names=table.column_names)
+
+
+def plain_column(column: Any) -> Any:
+    """Return a column of simple values: numbers, booleans, times or text."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return plain_column(column.cast(kind.value_type))
+    if pa.types.is_string_view(kind):
+        return column.cast(pa.string())
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        if not pa.types.is_nested(kind):
+            try:
+                return column.cast(pa.string())
+            except pa.ArrowInvalid:
+                pass
+        texts = [None if v is None else value_text(v) for v in column.to_pylist()]
+        return pa.chunked_array([pa.array(texts, pa.string())])
+    return column

@@ -1,0 +1,123 @@
+"""Ridge and logistic regression; with a basis they bend where the data asks."""
+# ruff: noqa: ARG002 — all families share one signature
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+from promise.data.answer import Class, Number
+from promise.data.columns import Array, Columns, FloatArray
+from promise.job import Job
+from promise.kernels.linear import (
+    contributions_linear,
+    fit_linear,
+    load_linear,
+    predict_linear,
+    save_linear,
+)
+from promise.models.base import MATRIX, Choice, Examples, Range, Space
+
+
+@dataclass(frozen=True, eq=False)
+class FittedLinear:
+    """Coefficients, predicted in NumPy."""
+
+    kind: ClassVar[str] = "linear"
+    model: dict[str, Any]
+
+    def predict(self, columns: Columns) -> Array:
+        """Return numbers (n,) or probabilities (n, n_classes)."""
+        return predict_linear(self.model, columns[MATRIX])
+
+    def contributions(self, columns: Columns) -> FloatArray:
+        """Return each column's part of the margin, the base value last; exact without a basis."""
+        parts = contributions_linear(self.model, columns[MATRIX])
+        return parts[:, 0] if self.model["n_classes"] <= 2 else parts
+
+    def save(self, folder: Path) -> None:
+        """Write the coefficients."""
+        save_linear(self.model, folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read back what `save` wrote."""
+        return cls(load_linear(folder))
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Ridge for a Number, logistic regression for a Class.
+
+    Parameters
+    ----------
+    alpha
+        Ridge penalty on standardised columns; None: the least leave-one-out error.
+    c
+        Inverse logistic penalty; None: the least log-loss on validation rows.
+    basis
+        `"none"`; `"quadratic"`: products of all pairs, for up to 60 columns; `"rbf"`: random
+        Fourier features beside the columns, a smooth function of any shape.
+    components
+        How many Fourier features.
+    gamma_scale
+        Their sharpness: the kernel's gamma times the number of columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.linspace(-1, 1, 50, dtype=np.float32)[:, None]
+    >>> train = Examples(Columns({MATRIX: x}), 3.0 * x[:, 0] + 1.0, Number())
+    >>> fitted = Linear(alpha=1e-6).fit(train, None, Job())
+    >>> fitted.predict(Columns({MATRIX: np.ones((1, 1), dtype=np.float32)})).round(3)
+    array([4.])
+    """
+
+    kind: ClassVar[str] = "linear"
+    extra: ClassVar[str | None] = None
+    answers: ClassVar[frozenset[type]] = frozenset({Number, Class})
+    fitted: ClassVar[type[FittedLinear]] = FittedLinear
+    ordered: ClassVar[bool] = False
+
+    alpha: float | None = None
+    c: float | None = None
+    basis: Literal["none", "quadratic", "rbf"] = "none"
+    components: int = 500
+    gamma_scale: float = 0.5
+
+    def fit(self, train: Examples, valid: Examples | None, job: Job) -> FittedLinear:
+        """Learn; `valid`, when given, chooses the logistic penalty."""
+        model = fit_linear(
+            train.matrix,
+            train.y,
+            train.n_classes,
+            asdict(self),
+            valid=None if valid is None else (valid.matrix, valid.y),
+            weight=train.weight,
+            seed=job.seed,
+            threads=job.threads,
+            deadline_s=job.deadline_s,
+        )
+        return FittedLinear(model)
+
+    def at_rounds(self, rounds: int) -> Self:
+        """Return itself: there are no rounds."""
+        return self
+
+    @classmethod
+    def space(cls) -> Space:
+        """Return the shape of the function; its penalty is chosen at each fit."""
+        return {
+            "basis": Choice(("none", "quadratic", "rbf", "rbf")),
+            "components": Range(200, 1500, log=True, integer=True),
+            "gamma_scale": Range(0.03, 2.0, log=True),
+        }
+
+    @classmethod
+    def memory_mb(cls, rows: int, columns: int, classes: int) -> float:
+        """Return the memory of cached blocks, the normal equations and the coefficients."""
+        cached = min(rows * columns * 4, 2**25 * 4)
+        solved = 3 * 8 * min(columns, max(rows, 1)) ** 2 if classes == 0 else 0
+        coefficients = 25 * 8 * columns * max(1, classes)
+        return 30.0 + (cached + solved + coefficients + rows * 8 * max(2, classes)) / 2**20

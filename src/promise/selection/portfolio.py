@@ -1,0 +1,156 @@
+"""Known-good configurations in the order in which they earn their time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from importlib.util import find_spec
+from typing import Any
+
+from promise.data.answer import Answer, Class
+from promise.data.schema import Schema
+from promise.errors import ConfigError, near
+from promise.features.table import view
+from promise.models.base import ESTIMATORS
+from promise.selection.candidates import Candidate
+
+Listed = tuple[str, str, Mapping[str, Any]]
+"""Family, view, and the parameters that differ from the family's defaults."""
+
+MODULES = {"deep": "torch"}
+"""The module that shows whether an extra is installed."""
+
+DEFAULT: tuple[Listed, ...] = (
+    ("baseline", "plain", {}),
+    ("lightgbm", "plain", {}),
+    ("linear", "linear", {}),
+    ("random_forest", "plain", {"variant": "extra"}),
+    ("xgboost", "plain", {}),
+    ("decision_tree", "plain", {}),
+    ("mlp", "linear", {}),
+    ("lstm", "linear", {}),
+    ("lightgbm", "rich", {"leaves": 15, "min_leaf": 10, "column_sample": 0.7, "l2": 1.0}),
+    ("linear", "linear", {"basis": "rbf"}),
+    ("random_forest", "plain", {"variant": "random"}),
+    ("xgboost", "encoded", {"max_depth": 4, "subsample": 0.8, "column_sample": 0.7}),
+    ("lightgbm", "plain", {"extra_trees": True, "leaves": 63, "column_sample": 0.7}),
+    ("linear", "linear", {"basis": "quadratic"}),
+    ("lightgbm", "encoded", {"leaves": 63, "learning_rate": 0.03, "min_leaf": 5,
+                             "column_sample": 0.5}),
+    ("xgboost", "rich", {"max_depth": 8, "learning_rate": 0.05, "min_leaf": 3, "subsample": 0.8}),
+    ("random_forest", "encoded", {"variant": "extra", "min_leaf": 2}),
+)  # fmt: skip
+
+REFERENCE: tuple[Listed, ...] = (
+    ("baseline", "reference", {}),
+    ("linear", "reference", {}),
+    ("decision_tree", "reference", {}),
+    ("random_forest", "reference", {"variant": "random"}),
+    ("xgboost", "reference", {}),
+    ("lstm", "reference", {}),
+)
+
+PRESETS: Mapping[str, tuple[Listed, ...]] = {"default": DEFAULT, "reference": REFERENCE}
+"""The candidates of each preset, in order."""
+
+
+def portfolio(
+    preset: str,
+    *,
+    schema: Schema,
+    answer: Answer,
+    n_rows: int,
+    n_columns: int,
+    ordered: bool,
+    families: Sequence[str] | None = None,
+) -> list[Candidate]:
+    """Return the candidates of a preset that can learn from this table, in order.
+
+    Parameters
+    ----------
+    schema
+        Of the table; its inputs feed the views.
+    ordered
+        Whether rows have an order in time, which sequence models need.
+    families
+        Only these, which are then tried even where they do not fit well.
+
+    Raises
+    ------
+    ConfigError
+        When the preset or a family does not exist.
+    """
+    if preset not in PRESETS:
+        raise ConfigError(f"there is no preset {preset!r}; {near(preset, PRESETS)}")
+    absent = skipped_families(preset, answer=answer, ordered=ordered, families=families)
+    inputs = Schema(schema.inputs)
+    counts: dict[str, int] = {}
+    chosen = []
+    for family, view_name, params in with_families(PRESETS[preset], families):
+        if family in absent or not suits(view_name, params, n_rows, n_columns):
+            continue
+        found = ESTIMATORS.resolve(family)
+        known = {f.name for f in fields(found)}
+        counts[family] = counts.get(family, 0) + 1
+        chosen.append(
+            Candidate(
+                name=f"{family}-{counts[family]:02d}",
+                view=view_name,
+                features=view(view_name, inputs),
+                estimator=found(**{k: v for k, v in params.items() if k in known}),
+            )
+        )
+    return chosen
+
+
+def with_families(listed: Sequence[Listed], families: Sequence[str] | None) -> list[Listed]:
+    """Keep the families asked for and the baseline; add those the list does not have."""
+    if families is None:
+        return list(listed)
+    for family in families:
+        if family not in ESTIMATORS.names():
+            raise ConfigError(
+                f"there is no model family {family!r}; {near(family, ESTIMATORS.names())}"
+            )
+    known = {family for family, _, _ in listed}
+    extra: list[Listed] = [(f, listed[0][1], {}) for f in families if f not in known]
+    return [item for item in listed if item[0] in (*families, "baseline")] + extra
+
+
+def suits(view_name: str, params: Mapping[str, Any], n_rows: int, n_columns: int) -> bool:
+    """Whether a configuration is worth its time on a table of this size.
+
+    Examples
+    --------
+    >>> suits("rich", {}, n_rows=1000, n_columns=500)
+    False
+    """
+    if view_name == "rich" and (n_columns > 100 or n_rows < 200):
+        return False
+    return not (params.get("basis") == "quadratic" and n_columns > 60)
+
+
+def skipped_families(
+    preset: str, *, answer: Answer, ordered: bool, families: Sequence[str] | None = None
+) -> dict[str, str]:
+    """Say which families of a preset cannot race here, and why."""
+    skipped = {}
+    for family in dict.fromkeys(f for f, _, _ in with_families(PRESETS[preset], families)):
+        try:
+            found = ESTIMATORS.resolve(family)
+        except ImportError as error:
+            skipped[family] = f"cannot be loaded: {error}"
+            continue
+        module = MODULES.get(found.extra or "")
+        if type(answer) not in found.answers:
+            skipped[family] = f"cannot answer a {type(answer).__name__.lower()}"
+        elif found.ordered and not ordered and family not in (families or ()):
+            skipped[family] = "no order among rows (no time column)"
+        elif module is not None and find_spec(module) is None:
+            skipped[family] = f"needs the `{found.extra}` extra"
+    return skipped
+
+
+def n_classes(answer: Answer) -> int:
+    """Return how many classes are asked for; 0 for a number."""
+    return answer.n_classes if isinstance(answer, Class) else 0

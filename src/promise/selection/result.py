@@ -1,0 +1,284 @@
+"""What a race found: trials in order, the blend, and how its output becomes decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from promise.data.columns import Array, IntArray
+from promise.kernels.calibrating import apply_temperature, fit_multipliers, fit_temperature
+from promise.metrics.pointwise import Metric
+from promise.selection.board import BASELINE, Board, Entry
+from promise.selection.candidates import Trial, pooled
+from promise.selection.ensemble import blended, choose_blend
+from promise.selection.grounds import Grounds
+
+ENSEMBLE = "ensemble"
+"""The name of the blend among the models."""
+
+LATENCY_MS = 20.0
+"""What the members of a blend may cost together, per row of a batch."""
+
+TUNED_CELLS = 400_000
+"""Multipliers are searched on at most so many rows × classes; above, they follow the shares."""
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What is applied to a model's output: a temperature, then multipliers for its decisions."""
+
+    temperature: float | None = None
+    multipliers: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class RaceResult:
+    """The outcome of a race, ranked on rows that no model learned from.
+
+    Parameters
+    ----------
+    trials
+        All, best first; those that failed come last.
+    listed
+        The best of each family, best first: what a leaderboard shows.
+    blend
+        Members and weights of the best blend; one member of weight one when blending lost.
+    winner
+        `"ensemble"`, or the name of a trial.
+    outputs
+        By name, for the blend and all listed trials: validation output of each training row, NaN
+        in rows that are not covered.
+    finish
+        By name: temperature and multipliers, fitted on those outputs.
+    scores
+        By name: the metric on the covered rows, with the finish.
+    skipped
+        Families that did not race, and why.
+    stopped
+        `"finished"` or `"interrupted"`.
+    """
+
+    trials: tuple[Trial, ...]
+    listed: tuple[Trial, ...]
+    blend: tuple[tuple[Trial, float], ...]
+    winner: str
+    outputs: dict[str, Array]
+    finish: dict[str, Finish]
+    scores: dict[str, float]
+    y: Array
+    skipped: dict[str, str]
+    stopped: str
+    grounds: Grounds
+
+    def trial(self, name: str) -> Trial:
+        """Return the trial of this name."""
+        return next(t for t in self.trials if t.name == name)
+
+    @property
+    def best(self) -> Trial:
+        """The best single trial."""
+        return self.listed[0]
+
+    @property
+    def members(self) -> tuple[tuple[Trial, float], ...]:
+        """What the winner consists of."""
+        if self.winner == ENSEMBLE:
+            return self.blend
+        return ((self.trial(self.winner), 1.0),)
+
+
+def conclude(
+    grounds: Grounds,
+    board: Board,
+    skipped: dict[str, str],
+    *,
+    latency_ms: float | None,
+    stopped: str,
+) -> RaceResult:
+    """Rank what was fitted, choose the blend, and delete what nobody needs any more."""
+    found = [trial_of(grounds, entry) for entry in board.entries.values() if entry.fits]
+    trials = rank(found, grounds.metric.sign)
+    good = [t for t in trials if t.ok]
+    listed = best_of_families(trials)
+    names = {t.name for t in listed}
+    y, metric = grounds.train.y, grounds.metric
+    neutral = grounds.neutral
+    outputs: dict[str, Array] = {}
+    blend: tuple[tuple[Trial, float], ...] = ()
+    winner = good[0].name if good else ""
+    if good:
+        pool = comparable(good)
+        whole = [pooled(t, list(grounds.folds), len(y)) for t in pool]
+        covered = np.isfinite(whole[0].reshape(len(y), -1)).all(axis=1)
+        choice = choose_blend(
+            [w[covered] for w in whole],
+            y[covered],
+            metric,
+            seed=grounds.job.seed,
+            costs=np.array([t.predict_ms for t in pool]),
+            cost_limit=LATENCY_MS if latency_ms is None else latency_ms,
+            multipliers=neutral,
+        )
+        chosen = [(t, float(w)) for t, w in zip(pool, choice.weights, strict=True) if w > 0]
+        blend = tuple(sorted(chosen, key=lambda member: -member[1])) if choice.wins else ()
+        if blend:
+            winner = ENSEMBLE
+            outputs[ENSEMBLE] = blended(whole, choice.weights)
+    for trial in listed:
+        if trial.ok:
+            outputs[trial.name] = pooled(trial, list(grounds.folds), len(y))
+    finish = {n: finish_of(metric, y, out, neutral, is_winner=n == winner)
+              for n, out in outputs.items()}  # fmt: skip
+    scores = {n: score_of(metric, y, out, finish[n]) for n, out in outputs.items()}
+    grounds.tidy(
+        t.fitted[0] for t in trials if t.fitted and (t.name in names or t in [b for b, _ in blend])
+    )
+    return RaceResult(
+        trials=tuple(trials),
+        listed=tuple(listed),
+        blend=blend or ((good[0], 1.0),) if good else (),
+        winner=winner,
+        outputs=outputs,
+        finish=finish,
+        scores=scores,
+        y=y,
+        skipped=skipped,
+        stopped=stopped,
+        grounds=grounds,
+    )
+
+
+def trial_of(grounds: Grounds, entry: Entry) -> Trial:
+    """Sum an entry up: its fits on the largest rung that it reached."""
+    fits = [fit for _, fit in sorted(entry.fits.items()) if fit.ok]
+    top = max((fit.rung for fit in fits), default=0)
+    fits = [fit for fit in fits if fit.rung == top]
+    failed = entry.failed
+    complete = top == grounds.last_rung and len(fits) == len(grounds.folds)
+    trial = Trial(
+        candidate=entry.candidate,
+        score=float("nan"),
+        rank_score=-np.inf,
+        fold_scores=tuple(fit.score for fit in fits),
+        folds=tuple(fit.fold for fit in fits),
+        rung=top,
+        rows=max((fit.rows for fit in fits), default=0),
+        rounds=tuple(fit.rounds for fit in fits),
+        fit_seconds=mean_of(fit.fit_seconds for fit in fits),
+        predict_ms=mean_of(fit.predict_ms for fit in fits),
+        size_mb=mean_of(fit.size_mb for fit in fits),
+        peak_mb=max((fit.peak_mb for fit in fits), default=0.0),
+        status="ok" if fits else (failed.status if failed else "stopped: deadline"),
+        outputs=tuple(grounds.folder / fit.folder / "output.npy" for fit in fits),
+        fitted=tuple(grounds.folder / fit.folder / "fitted" for fit in fits),
+        complete=complete,
+    )
+    if not fits:
+        return trial
+    output = pooled(trial, list(grounds.folds), grounds.train.n_rows)
+    neutral = grounds.neutral
+    finish = Finish(multipliers=None if neutral is None else tuple(neutral.tolist()))
+    score = score_of(grounds.metric, grounds.train.y, output, finish)
+    return replace(trial, score=score, rank_score=grounds.metric.sign * score)
+
+
+def rank(trials: Sequence[Trial], sign: int) -> list[Trial]:
+    """Order trials by their score, corrected where one has seen only some of the folds.
+
+    The correction adds what the leader gains from those folds to all, less half the folds'
+    standard deviation; and no trial passes a complete one that beats it on the folds they share.
+    """
+    good = [t for t in trials if t.ok and np.isfinite(t.rank_score)]
+    bad = [t for t in trials if t not in good]
+    if not good:
+        return bad
+    # trials of a smaller rung were left behind by halving: they rank below all others
+    good.sort(key=lambda t: (-t.rung, -len(t.folds), -t.rank_score))
+    whole = [t for t in good if t.folds == good[0].folds and t.rung == good[0].rung]
+    corrected = [t if t in whole else replace(t, rank_score=cautious(t, whole, sign)) for t in good]
+    corrected.sort(key=lambda t: (-t.rung, -t.rank_score))
+    return corrected + bad
+
+
+def cautious(trial: Trial, whole: Sequence[Trial], sign: int) -> float:
+    """Return what an incomplete trial may claim beside those that have seen every fold."""
+    leader = whole[0]
+    shared = [f for f in trial.folds if f in leader.folds]
+    if not shared or trial.rung < leader.rung:
+        return trial.rank_score
+
+    def mean(other: Trial, folds: Sequence[int]) -> float:
+        by_fold = dict(zip(other.folds, other.fold_scores, strict=True))
+        return sign * float(np.mean([by_fold[f] for f in folds]))
+
+    gain = mean(leader, leader.folds) - mean(leader, shared)
+    claim = trial.rank_score + gain - float(np.std(leader.fold_scores)) / 2
+    own = mean(trial, shared)
+    better = [t.rank_score for t in whole if mean(t, shared) >= own]
+    return float(min([claim, *(np.nextafter(b, -np.inf) for b in better)]))
+
+
+def comparable(good: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that cover all rows that the best covers, on as many training rows."""
+    best = good[0]
+    return [t for t in good if set(best.folds) <= set(t.folds) and t.rung == best.rung]
+
+
+def best_of_families(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the best trial of each family, in order; a family that only failed has its failure."""
+    bests: dict[str, Trial] = {}
+    for trial in trials:
+        bests.setdefault(trial.family, trial)
+    return sorted(bests.values(), key=lambda t: t.family == BASELINE and not t.ok)
+
+
+def finish_of(
+    metric: Metric, y: Array, output: Array, neutral: Array | None, *, is_winner: bool
+) -> Finish:
+    """Fit temperature and multipliers on the rows that an output covers.
+
+    Accuracy is decided best by the most probable class, so its multipliers stay away; the
+    temperature is for the winner, whose probabilities people will see.
+    """
+    if metric.kind == "number":
+        return Finish()
+    covered = np.isfinite(output).all(axis=1)
+    shown, truth = output[covered], y[covered].astype(np.int64)
+    temperature = None
+    if is_winner:
+        temperature = float(fit_temperature(shown, truth))
+        shown = apply_temperature(shown, temperature)
+    if metric.kind != "decision" or metric.name == "accuracy":
+        return Finish(temperature)
+    multipliers = np.ones(shown.shape[1]) if neutral is None else neutral
+    if shown.size <= TUNED_CELLS:
+        weighted = shown * multipliers
+        weighted /= weighted.sum(axis=1, keepdims=True)
+        multipliers = multipliers * np.asarray(fit_multipliers(weighted, truth, metric.name))
+    if np.allclose(multipliers, multipliers[0]):
+        return Finish(temperature)
+    return Finish(temperature, tuple(float(m) for m in multipliers / multipliers.max()))
+
+
+def score_of(metric: Metric, y: Array, output: Array, finish: Finish) -> float:
+    """Score an output on the rows it covers, finished."""
+    covered = np.isfinite(output.reshape(len(output), -1)).all(axis=1)
+    shown = output[covered]
+    if finish.temperature is not None:
+        shown = apply_temperature(shown, finish.temperature)
+    multipliers = None if finish.multipliers is None else np.array(finish.multipliers)
+    return metric.score(y[covered], shown, multipliers)
+
+
+def mean_of(values: Any) -> float:
+    """Return the mean, NaN for nothing."""
+    known = list(values)
+    return float(np.mean(known)) if known else float("nan")
+
+
+def positions_of(folds: Sequence[tuple[IntArray, IntArray]], covered: Sequence[int]) -> IntArray:
+    """Return the validation rows of some folds."""
+    return np.sort(np.concatenate([folds[f][1] for f in covered]))

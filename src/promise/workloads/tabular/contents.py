@@ -1,0 +1,124 @@
+"""What a tabular version keeps beside its pipeline: lineage, golden rows, evaluation, edges, card."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from promise.data.answer import Class
+from promise.data.columns import Array
+from promise.data.source import Source
+from promise.pipeline.artifact import Contents
+from promise.workloads.tabular.learn import Learned, Listed
+from promise.workloads.tabular.table import Table
+
+_GOLDEN_ROWS = 32
+_EDGES = 10  # deciles: frozen, so that drift is measured against what was trained on
+_TOP = 50
+
+
+def contents_of(
+    learned: Learned, listed: Listed, *, metrics: dict[str, Any], seed: int, notes: dict[str, Any]
+) -> Contents:
+    """Gather everything that is stored with a listed pipeline's version."""
+    table = learned.table
+    return Contents(
+        lineage={
+            "source": table.source.name,
+            "fingerprint": table.source.fingerprint(),
+            "reader": table.source.reader,
+            "n_source_rows": table.n_source_rows,
+            "rows_used": table.columns.n_rows,
+            "seed": seed,
+            "schema": table.schema.to_json(),
+            "split": table.split.describe(),
+            "validation_score": listed.validation_score,
+        },
+        recipe=listed.recipe,
+        golden=golden_rows(table.source, table.rows[table.holdout], request_names(listed)),
+        evaluation=evaluation_columns(
+            table.rows[table.holdout], table.y[table.holdout], listed.output
+        ),
+        reference={
+            field.name: edges(table.columns[field.name][table.train])
+            for field in table.schema.inputs
+        },
+        rows={"train": table.rows[table.train], "holdout": table.rows[table.holdout]},
+        notes=notes,
+        card=card(learned, listed, metrics),
+        metrics=metrics,
+    )
+
+
+def request_names(listed: Listed) -> list[str]:
+    """Return the columns that a request of this pipeline has."""
+    return list(listed.pipeline.task.request.names)
+
+
+def golden_rows(source: Source, rows: Array, names: list[str]) -> pa.Table:
+    """Return the first few of these rows as they come from the source, unparsed."""
+    wanted = np.sort(rows)[:_GOLDEN_ROWS]
+    parts = []
+    for first, table in source.batches(names):
+        here = wanted[(wanted >= first) & (wanted < first + table.num_rows)] - first
+        if len(here):
+            parts.append(table.take(pa.array(here)))
+        if first + table.num_rows > wanted[-1]:
+            break
+    return pa.concat_tables(parts, promote_options="permissive").combine_chunks()
+
+
+def evaluation_columns(rows: Array, y: Array, output: Array) -> dict[str, Array]:
+    """Return row number, label and raw outputs of every holdout row."""
+    wide = output.reshape(len(output), -1)
+    outputs = {f"output_{i}": np.ascontiguousarray(wide[:, i]) for i in range(wide.shape[1])}
+    return {"row": rows, "y": y, **outputs}
+
+
+def edges(values: Array) -> dict[str, Any]:
+    """Return the frozen bins of an input: deciles of a number or date, shares of categories."""
+    if values.dtype == object:
+        known = np.array([v for v in values if v is not None], dtype=object)
+        names, counts = np.unique(known.astype(str), return_counts=True)
+        top = np.argsort(-counts, kind="stable")[:_TOP]
+        shares = {str(names[i]): int(counts[i]) for i in top}
+        return {"kind": "category", "counts": shares, "rows": len(values), "known": len(known)}
+    numbers = values.astype(np.float64) if values.dtype.kind != "M" else _seconds(values)
+    known = numbers[np.isfinite(numbers)]
+    cuts = np.quantile(known, np.linspace(0, 1, _EDGES + 1)[1:-1]) if len(known) else []
+    return {
+        "kind": "date" if values.dtype.kind == "M" else "number",
+        "edges": np.unique(cuts).tolist(),
+        "rows": len(values),
+        "known": len(known),
+    }
+
+
+def _seconds(values: Array) -> Array:
+    seconds = values.astype("datetime64[s]").astype(np.int64).astype(np.float64)
+    return np.where(np.isnat(values), np.nan, seconds)
+
+
+def card(learned: Learned, listed: Listed, metrics: dict[str, Any]) -> str:
+    """Return the model card: what was asked, of what, how good the answer is and how it is known."""
+    table, low_high = learned.table, metrics["ci"]
+    kind = "class" if isinstance(table.answer, Class) else "number"
+    families = ", ".join(f"{t.family} × {weight:.2f}" for t, weight in listed.members)
+    lines = [
+        f"# {table.target}: a {kind} from {len(table.schema.inputs)} columns",
+        "",
+        f"- data: {table.source.name}, {table.columns.n_rows:,} of {table.n_source_rows:,} rows",
+        f"- model: {listed.name} ({families})",
+        f"- holdout {metrics['metric']}: {metrics['score']:.4f} "
+        f"(95 % interval {low_high[0]:.4f} to {low_high[1]:.4f}, {metrics['rows']:,} rows)",
+        f"- split: {table.split.describe()}",
+        "",
+        "All metrics on the holdout:",
+        "",
+        *(f"- {name}: {value:.4f}" for name, value in metrics["all"].items()),
+        "",
+        "The holdout was read once, after the winner was fixed on validation scores.",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,150 @@
+"""The preflight's decisions: everything, a sample, fewer fits at once, or a refusal in words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from promise.data.answer import Answer, Class, Number
+from promise.data.schema import Field, Schema
+from promise.data.source import Size
+from promise.discovery.preflight import Costs, Preflight, preflight
+from promise.errors import MemoryRefused
+
+SCHEMA = Schema(
+    (
+        *(Field(f"n{i}", "number") for i in range(18)),
+        Field("town", "category"),
+        Field("y", "number", role="label"),
+    )
+)
+
+
+class Light:
+    """A family that needs little."""
+
+    kind: ClassVar[str] = "light"
+    extra: ClassVar[str | None] = None
+
+    @classmethod
+    def memory_mb(cls, rows: int, columns: int, classes: int) -> float:
+        return rows * columns * max(1, classes) / 2**20
+
+
+class Heavy(Light):
+    """A family that needs five hundred times as much."""
+
+    kind: ClassVar[str] = "heavy"
+
+    @classmethod
+    def memory_mb(cls, rows: int, columns: int, classes: int) -> float:
+        return 500 * Light.memory_mb(rows, columns, classes)
+
+
+def plan(
+    rows: int,
+    *,
+    sample: int | None = None,
+    memory_mb: float | None = 4096,
+    threads: int = 2,
+    families: tuple[type[Any], ...] = (Light,),
+    answer: Answer | None = None,
+    budget_s: float | None = 60,
+) -> Preflight:
+    return preflight(
+        Size(rows, True, rows * 100),
+        SCHEMA,
+        answer or Number(),
+        families=families,
+        sample=rows if sample is None else sample,
+        memory_mb=memory_mb,
+        threads=threads,
+        budget_s=budget_s,
+    )
+
+
+def test_a_small_table_is_used_whole() -> None:
+    found = plan(10_000)
+    assert (found.how, found.rows_used, found.at_once) == ("in memory", 10_000, 2)
+    assert found.peak_mb < 4096
+    assert found.eta_s == 60
+    assert found.warnings == ()
+
+
+def test_a_sample_that_was_asked_for_is_said_to_be_one() -> None:
+    found = plan(1_000_000, sample=100_000)
+    assert (found.how, found.rows_used) == ("sampled", 100_000)
+    assert "asked for" in found.reason
+
+
+def test_a_source_larger_than_memory_is_streamed() -> None:
+    found = plan(100_000_000, sample=100_000)
+    assert found.how == "streamed"
+    assert found.families[0].how == "sampled"
+
+
+def test_what_does_not_fit_is_sampled_with_the_reason_and_the_way_out() -> None:
+    found = plan(4_000_000, memory_mb=1024)
+    assert 100_000 < found.rows_used < 4_000_000
+    assert found.peak_mb <= 1024
+    assert found.at_once == 1
+    assert any("--memory" in line for line in found.warnings)
+
+
+def test_fewer_fits_at_once_come_before_fewer_rows() -> None:
+    found = plan(100_000, memory_mb=1024, threads=16, families=(Light,))
+    assert found.rows_used == 100_000
+    assert 1 <= found.at_once < 16
+
+
+def test_a_family_that_would_shrink_the_sample_is_left_out() -> None:
+    found = plan(200_000, memory_mb=1024, families=(Light, Heavy))
+    assert found.rows_used == 200_000
+    assert [f.how for f in found.families] == ["in memory", "refused"]
+    assert any("heavy" in line for line in found.warnings)
+
+
+def test_what_cannot_fit_is_refused_with_the_need_and_the_way_out() -> None:
+    with pytest.raises(MemoryRefused, match=r"even 1,000 rows .* the bound is 200 MB; .*--memory"):
+        plan(1_000_000, memory_mb=200)
+
+
+def test_the_refusal_names_a_bound_that_is_accepted() -> None:
+    with pytest.raises(MemoryRefused) as caught:
+        plan(1_000_000, memory_mb=200)
+    named = str(caught.value).split("--memory ")[1].split("GB")[0]
+    assert plan(1_000_000, memory_mb=float(named) * 1024).rows_used >= 1_000
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.integers(1, 5_000_000),
+    memory_mb=st.integers(400, 8192),
+    threads=st.integers(1, 8),
+    classes=st.sampled_from([0, 2, 50]),
+)
+def test_a_plan_never_exceeds_its_bound(
+    rows: int, memory_mb: int, threads: int, classes: int
+) -> None:
+    answer = Class(tuple(map(str, range(classes)))) if classes else Number()
+    found = plan(rows, memory_mb=memory_mb, threads=threads, answer=answer)
+    assert found.peak_mb <= memory_mb
+    assert 1 <= found.rows_used <= rows
+    assert 1 <= found.at_once <= threads
+    json.dumps(found.to_json())
+    assert len(found.describe()) == 3
+
+
+def test_texts_cost_what_is_stored() -> None:
+    schema = Schema((Field("body", "text"), Field("y", "number", role="label")))
+    short = Costs.of(Size(1000, True, 50_000), schema, Number())
+    long = Costs.of(Size(1000, True, 5_000_000), schema, Number())
+    assert long.table_mb(1000) > 20 * short.table_mb(1000)
+
+
+def test_without_a_clock_the_time_grows_with_the_rows() -> None:
+    assert plan(1_000_000, budget_s=None).eta_s > 5 * plan(50_000, budget_s=None).eta_s

@@ -1,0 +1,106 @@
+"""Files come as the rows they hold, in chunks, numbered over all paths."""
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from promise.kernels.reading import read_chunks
+
+CELL = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=8)
+
+
+def reader(path, names, **details):
+    return {"format": "csv", "paths": [str(path)], "names": names, "header": True, **details}
+
+
+def rows_of(description, columns=None, **options):
+    return [
+        tuple(row.values())
+        for _, table in read_chunks(description, columns, **options)
+        for row in table.to_pylist()
+    ]
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None
+)
+@given(st.lists(st.tuples(CELL.filter(bool), CELL), min_size=1, max_size=9), st.integers(1, 4))
+def test_csv_cells_come_as_they_were_written(tmp_path, rows, chunk_rows):
+    path = tmp_path / "x.csv"
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([("a", "b"), *rows])
+    path.write_bytes(text.getvalue().encode())
+    assert rows_of(reader(path, ["a", "b"]), chunk_rows=chunk_rows) == rows
+
+
+def test_chunks_are_exact_and_numbered_over_paths(tmp_path):
+    for name, n in (("x.csv", 5), ("y.csv", 3)):
+        (tmp_path / name).write_text("a,b\n" + "".join(f"{i},{name}\n" for i in range(n)))
+    both = {**reader("", ["a", "b"]), "paths": [str(tmp_path / "x.csv"), str(tmp_path / "y.csv")]}
+    chunks = [(first, table["b"].to_pylist()) for first, table in read_chunks(both, ["b"], 2)]
+    assert [first for first, _ in chunks] == [0, 2, 4, 5, 7]
+    assert [len(cells) for _, cells in chunks] == [2, 2, 1, 2, 1]
+    assert chunks[-1][1] == ["y.csv"]
+
+
+@pytest.mark.parametrize(
+    ("compression", "pack"),
+    [
+        ("gzip", lambda raw: gzip.compress(raw[:6]) + gzip.compress(raw[6:])),
+        ("bz2", bz2.compress),
+        ("xz", lzma.compress),
+        ("zstd", lambda raw: pa.compress(raw, codec="zstd", asbytes=True)),
+    ],
+)
+def test_compressed_files(tmp_path, compression, pack):
+    (tmp_path / "x").write_bytes(pack(b"a,b\n1,2\n3,\n"))
+    found = rows_of(reader(tmp_path / "x", ["a", "b"], compression=compression))
+    assert found == [("1", "2"), ("3", "")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252", "latin-1"])
+def test_encodings(tmp_path, encoding):
+    (tmp_path / "x").write_bytes("a;b\né;ü\n".encode(encoding))
+    found = rows_of(reader(tmp_path / "x", ["a", "b"], encoding=encoding, delimiter=";"))
+    assert found == [("é", "ü")]
+
+
+def test_ragged_rows_fail_or_are_left_out(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("a,b\n1,2\n3\n4,5,6\n7,8\n")
+    with pytest.raises(ValueError, match=r"x\.csv: row 3 .* has 1 cells, expected 2"):
+        rows_of(reader(path, ["a", "b"]))
+    heard = []
+    kept = rows_of(
+        reader(path, ["a", "b"], on_bad_rows="skip"), on_bad=lambda *args: heard.append(args[1])
+    )
+    assert (kept, heard) == ([("1", "2"), ("7", "8")], [3, 4])
+
+
+def test_parquet_nested_values_and_dictionaries(tmp_path):
+    path = tmp_path / "x.parquet"
+    words = pa.array(["x", None, "x"]).dictionary_encode()
+    table = pa.table({"a": [1, 2, 3], "b": [[1], None, [2, 3]], "c": words})
+    pq.write_table(table, path, row_group_size=2)
+    found = rows_of({"format": "parquet", "paths": [str(path)], "names": ["a", "b", "c"]})
+    assert found == [(1, "[1]", "x"), (2, None, None), (3, "[2, 3]", "x")]
+
+
+def test_json_lines(tmp_path):
+    path = tmp_path / "x.jsonl"
+    rows = [{"a": 1, "b": {"c": [2]}}, {"a": None}, {"a": "x", "b": True}]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n\n[1]\n")
+    description = {"format": "jsonl", "paths": [str(path)], "names": ["a", "b"]}
+    with pytest.raises(ValueError, match="line 5 is list, expected an object"):
+        rows_of(description)
+    kept = rows_of({**description, "on_bad_rows": "skip"})
+    assert kept == [("1", '{"c": [2]}'), (None, None), ("x", "true")]
