@@ -37,7 +37,7 @@ class Batched:
     ) -> Iterator[tuple[int, pa.Table]]:
         first = 0
         for table in self.tables:
-            step = self.batch_rows or table.num_rows
+            step = self.batch_rows or max(1, table.num_rows)
             for at in range(0, table.num_rows, step):
                 batch = table.slice(at, step).select(list(columns or self.columns))
                 yield first, batch

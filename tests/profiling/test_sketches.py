@@ -21,9 +21,7 @@ def test_text_hashes_agree_with_equality(texts: list[str], start: int, wide: boo
     array = pa.array(texts, pa.large_string() if wide else pa.string())
     hashes = hash_array(array).tolist()
     assert len(set(hashes)) == len(set(texts))
-    assert {t: h for t, h in zip(texts, hashes, strict=True)} == dict(
-        zip(texts, hashes, strict=True)
-    )
+    assert len(set(zip(texts, hashes, strict=True))) == len(set(texts))
     # a slice of an array hashes like the texts it shows
     assert hash_array(array.slice(start)).tolist() == hashes[start:]
     assert hash_array(pa.array(texts[start:], pa.string())).tolist() == hashes[start:]

@@ -11,6 +11,7 @@ import pytest
 
 from promise.data.columns import IntArray
 from promise.data.schema import Schema
+from promise.engine.local import LocalEngine
 from promise.errors import ConfigError, FitFailed
 from promise.job import Job
 from promise.kernels.rows import hash_fold
@@ -183,3 +184,40 @@ def test_members_of_a_blend_are_refitted_first(
     _, result = finished
     refits = refit(result, job=Job(seed=5), engine=inline_engine(), names=[ENSEMBLE])
     assert list(refits) == [t.name for t, _ in result.members]
+
+
+def test_nothing_fitted_is_an_error_that_says_why(
+    number_table: Table, inline_engine: Any, tmp_path: Path
+) -> None:
+    engine = inline_engine(fail=lambda name: FitFailed("no room", "memory"))
+    with pytest.raises(FitFailed, match=r"no model was fitted \(failed: memory: no room\)"):
+        run(number_table, engine, tmp_path)
+
+
+@pytest.mark.slow
+def test_processes_give_the_same_scores_as_inline_work(
+    class_table: Table, tmp_path: Path, finished: tuple[Path, RaceResult]
+) -> None:
+    with LocalEngine(threads=2, memory_mb=None) as engine:
+        result = run(class_table, engine, tmp_path)
+    assert scores(result) == scores(finished[1])
+
+
+def test_windows_that_grow_start_with_the_longest(
+    number_table: Table, inline_engine: Any, tmp_path: Path
+) -> None:
+    schema, train = number_table
+    folds = [(np.arange(stop), np.arange(stop, stop + 60)) for stop in (60, 120, 180)]
+    result = race(
+        train,
+        schema,
+        default_metric(train.answer),
+        folds,
+        candidates_of(schema, train)[:2],
+        budget=Budget(trials=1),
+        job=Job(),
+        engine=inline_engine(),
+        folder=tmp_path,
+    )
+    assert [len(learn) for learn, _ in result.grounds.folds] == [180, 120, 60]
+    assert result.best.complete

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from promise.cli.config import read_config
 from promise.cli.live import Live
 from promise.cli.show import Json, console, number, print_json
 from promise.data.sample import Strategy
@@ -81,7 +82,7 @@ def discover(
         memory_mb=None if memory is None else megabytes(memory),
         threads=threads,
         seed=seed,
-        name=_configured_name(config) or name,
+        name=name or (None if config is None else read_config(config).get("name")),
         out=out,
         on_bad_rows=on_bad_rows,
         resume=resume,
@@ -182,21 +183,6 @@ def _cells(row: dict[str, Any], best: str) -> list[str]:
         number(row["predict_ms"], 3),
         number(row["size_mb"], 1),
     ]
-
-
-def _configured_name(config: Path | None) -> str | None:
-    if config is None:
-        return None
-    import tomllib
-
-    try:
-        read = tomllib.loads(config.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"--config {config}: there is no such file.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"--config {config}: {error}.") from error
-    name = read.get("name")
-    return None if name is None else str(name)
 
 
 def _process_start() -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
@@ -112,11 +111,8 @@ def _version(name: str) -> str | None:
 
 
 def _problems() -> list[str]:
-    problems = [
+    return [
         f"{name} is missing from the core: pip install --upgrade promise-ml"
         for name in _CORE
         if find_spec(_MODULES.get(name, name)) is None
     ]
-    if sys.version_info < (3, 11):  # pragma: no cover — pip refuses such an installation
-        problems.append("Python 3.11 or newer is needed")
-    return problems

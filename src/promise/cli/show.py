@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from typing import Annotated, Any
 
@@ -35,7 +36,7 @@ def number(value: float | None, digits: int = 4) -> str:
     >>> number(0.123456), number(None), number(123456.7)
     ('0.1235', '–', '123,457')
     """
-    if value is None or value != value:
+    if value is None or math.isnan(value):
         return "–"
     if abs(value) >= 10_000:
         return f"{value:,.0f}"

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from promise.cli.config import read_config
 from promise.cli.show import Json, console, errors, number, print_json
 from promise.data.source import OnBadRows
-from promise.errors import ConfigError
+from promise.errors import ConfigError, near
 
 BadRows = Annotated[
     OnBadRows,
@@ -22,56 +23,55 @@ BadRows = Annotated[
 
 def train(
     workload: Annotated[str, typer.Argument(help="Which question: tabular.")],
-    data: Annotated[str, typer.Argument(help="File, folder, glob, SQL URL or s3:// path.")],
-    name: Annotated[str, typer.Option("--name", help="The model's name.")],
-    target: Annotated[
-        str | None, typer.Option("--target", help="Short for --column label=COL.")
-    ] = None,
-    column: Annotated[
-        list[str] | None, typer.Option("--column", help="ROLE=NAME; repeatable.")
+    data: Annotated[str, typer.Argument(help="File, folder, glob, SQL URL::table or s3:// path.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="The model's name; by default that of --from.")
     ] = None,
     preset: Annotated[str, typer.Option("--preset", help="default or reference.")] = "default",
-    start: Annotated[str | None, typer.Option("--from", help="NAME@V to train again.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option("--column", help="ROLE=NAME, e.g. label=income; repeatable.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="temporal:COL or grouped:COL; else by evidence.")
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Train on every row, streaming.")] = False,
-    budget: Annotated[
-        str, typer.Option("--budget", help="Wall-clock time, e.g. 60s, 10m.")
-    ] = "10m",
-    trials: Annotated[
-        int | None, typer.Option("--trials", help="Candidates instead of a clock.")
+    start: Annotated[str | None, typer.Option("--from", help="NAME@V to train again.")] = None,
+    memory: Annotated[str | None, typer.Option("--memory", help="Bound, e.g. 4GB.")] = None,
+    engine: Annotated[str, typer.Option("--engine", help="local.")] = "local",
+    config: Annotated[Path | None, typer.Option("--config", help="A promise.toml.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE: budget, trials, threads, seed; repeatable."),
     ] = None,
-    memory: Annotated[
-        str | None, typer.Option("--memory", help="Bound on memory, e.g. 4GB.")
-    ] = None,
-    threads: Annotated[int, typer.Option("--threads")] = 2,
-    seed: Annotated[int, typer.Option("--seed")] = 7,
-    on_bad_rows: BadRows = "fail",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a version and register it under a name."""
-    from promise.discovery.options import megabytes, seconds
+    from promise.discovery.options import megabytes
     from promise.training.train import train_version
 
+    if engine != "local":
+        raise ConfigError(f"--engine {engine}: this version trains on one machine; say local.")
+    if config is not None:
+        read_config(config)
+    name = name or (None if start is None else start.partition("@")[0])
+    if name is None:
+        raise ConfigError("say what the model is called: --name NAME.")
     with _spinner("training") as tell:
         trained = train_version(
             workload,
             data,
             name=name,
             start=start,
-            on_bad_rows=on_bad_rows,
             tell=tell,
-            target=target,
-            columns=_roles(column or []),
+            columns=_roles(column or []) | _split_roles(split),
             preset=preset,
             full=full,
-            budget_s=seconds(budget),
-            trials=trials,
             memory_mb=None if memory is None else megabytes(memory),
-            threads=threads,
-            seed=seed,
             resume=resume,
+            **_settings(settings or []),
         )
     if as_json:
         print_json(trained.to_json())
@@ -82,7 +82,6 @@ def train(
 def evaluate(
     reference: Annotated[str, typer.Argument(metavar="NAME[@V]")],
     data: Annotated[str, typer.Argument(help="Labelled data.")],
-    metric: Annotated[str | None, typer.Option("--metric")] = None,
     on_bad_rows: BadRows = "fail",
     as_json: Json = False,
 ) -> None:
@@ -94,7 +93,7 @@ def evaluate(
     model = load(reference)
     with _spinner("evaluating"):
         source = open_source(data, on_bad_rows=on_bad_rows)
-        judged = run(model.pipeline, model.version, source, metric=metric)
+        judged = run(model.pipeline, model.version, source)
     if as_json:
         print_json({**judged.to_json(), "version": str(model.version)})
         return
@@ -147,6 +146,40 @@ def _roles(pairs: list[str]) -> dict[str, str]:
             raise ConfigError(f"--column {pair}: expected ROLE=NAME, for example label=income.")
         roles[name] = role
     return roles
+
+
+def _split_roles(rule: str | None) -> dict[str, str]:
+    if rule is None:
+        return {}
+    kind, colon, name = rule.partition(":")
+    roles = {"temporal": "time", "grouped": "group"}
+    if kind in ("random", "stratified") and not colon:
+        return {}
+    if kind not in roles or not name:
+        raise ConfigError(f"--split {rule}: expected temporal:COLUMN, grouped:COLUMN or random.")
+    return {name: roles[kind]}
+
+
+def _settings(pairs: list[str]) -> dict[str, Any]:
+    from promise.discovery.options import seconds
+
+    readers: dict[str, tuple[str, Callable[[str], Any]]] = {
+        "budget": ("budget_s", seconds),
+        "trials": ("trials", int),
+        "threads": ("threads", int),
+        "seed": ("seed", int),
+    }
+    found = {}
+    for pair in pairs:
+        key, _, text = pair.partition("=")
+        if key not in readers:
+            raise ConfigError(f"--set {pair}: there is no setting {key!r}; {near(key, readers)}")
+        field, read = readers[key]
+        try:
+            found[field] = read(text)
+        except ValueError:
+            raise ConfigError(f"--set {pair}: {text!r} is not a whole number.") from None
+    return found
 
 
 @contextlib.contextmanager

@@ -26,10 +26,10 @@ from promise.engine.local import LocalEngine
 from promise.errors import ArtifactError, FitFailed
 from promise.job import Job
 from promise.metrics.pointwise import all_metrics
-from promise.selection.board import BASELINE
 from promise.pipeline.artifact import save_pipeline
 from promise.registry.registry import Registry
 from promise.registry.versions import Version
+from promise.selection.board import BASELINE
 from promise.selection.curve import learning_curve, tidy_curve
 from promise.selection.leaderboard import Leaderboard, build_leaderboard
 from promise.state.files import plain, write_json, write_text
@@ -212,7 +212,7 @@ def _export(
 ) -> dict[str, Any]:
     """Export and verify; an export that does not give the same digits is not offered."""
     folder = options.out / "export"
-    export_version(version, folder, holdout=learned.sealed)
+    export_version(version, folder, holdout=learned.table.columns.take(learned.table.holdout))
     reader = ground.source.reader
     data = reader["paths"][0] if reader and len(reader["paths"]) == 1 else None
     watcher.step("verifying the export in a fresh interpreter")

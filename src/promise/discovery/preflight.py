@@ -19,11 +19,13 @@ from promise.errors import MemoryRefused
 
 How = Literal["in memory", "sampled", "streamed", "refused"]
 
-PARENT_MB = 120.0  # the command itself, with DuckDB, Arrow and scikit-learn imported
+PARENT_MB = 235.0  # the command itself: DuckDB, Arrow, scikit-learn, the profile's sketches
 ZYGOTE_MB = 150.0  # the learning libraries, shared with every fit's process
 CHILD_MB = 20.0  # what a fit's process holds of its own before it touches data
 EXTRA_MB = {"deep": 260.0}  # libraries that a fit's process imports by itself
+VERIFY_MB = 200.0  # the fresh interpreter in which an export is verified
 CHUNK_ROWS = 65_536  # rows read at once
+LABEL_BYTES = 40.0  # per row of the source while the label is read; 16 once it is
 MAPPED = 1.6  # a matrix read by a fit: its pages, and blocks of it converted
 MIN_ROWS = 1_000  # a discovery below this, though there are more rows, is no help to anyone
 HEADROOM = 0.92  # how much of the bound a plan may use: the model is not exact
@@ -144,6 +146,7 @@ class Costs:
     columns: int
     matrix_columns: int
     classes: int
+    source_rows: int
 
     @classmethod
     def of(cls, size: Size, schema: Schema, answer: Answer) -> Costs:
@@ -160,6 +163,7 @@ class Costs:
             columns=len(types),
             matrix_columns=round(sum(_WIDTH[kind] for kind in inputs)) or 1,
             classes=answer.n_classes if isinstance(answer, Class) else 0,
+            source_rows=size.rows,
         )
 
     def table_mb(self, rows: int) -> float:
@@ -181,22 +185,39 @@ class Costs:
         """The process that turns typed columns into matrices: it holds both."""
         return CHILD_MB + self.table_mb(rows) + 2.0 * self.matrix_mb(rows)
 
+    def chunk_mb(self, rows: int) -> float:
+        """A chunk while it is read: as text, as Arrow and typed."""
+        row_bytes = 3.0 * self.stored_row_bytes + self.row_bytes
+        return min(rows, CHUNK_ROWS) * row_bytes / 2**20
+
     def reading_mb(self, rows: int) -> float:
-        """The command while it reads: a chunk as text, as Arrow and typed, and the parts' sum."""
-        chunk = min(rows, CHUNK_ROWS) * (3.0 * self.stored_row_bytes + self.row_bytes) / 2**20
-        return PARENT_MB + chunk + 2.0 * self.table_mb(rows)
+        """The command while it reads: the label of all rows, a chunk, the parts and their sum."""
+        label = self.source_rows * LABEL_BYTES / 2**20
+        return PARENT_MB + label + self.chunk_mb(self.source_rows) + 2.0 * self.table_mb(rows)
+
+    def holding_mb(self, rows: int) -> float:
+        """The command once it has read: the label, the table and its training part."""
+        return PARENT_MB + self.source_rows * 16 / 2**20 + 2.0 * self.table_mb(rows)
 
     def racing_mb(self, families: Iterable[type[Any]], rows: int, at_once: int) -> float:
         """Everything while so many of the largest fits run at once."""
         largest = max([self.view_mb(rows), *(self.fit_mb(f, rows) for f in families)])
-        parent = PARENT_MB + 2.0 * self.table_mb(rows)  # the table, and its training part
         # Fits at once map the same matrix: its pages count once.
         shared = (at_once - 1) * self.matrix_mb(rows)
-        return parent + ZYGOTE_MB + at_once * largest - shared
+        return self.holding_mb(rows) + ZYGOTE_MB + at_once * largest - shared
+
+    def delivering_mb(self, rows: int) -> float:
+        """Everything while the export is verified by an interpreter of its own."""
+        verifying = VERIFY_MB + self.chunk_mb(self.source_rows) + self.matrix_mb(CHUNK_ROWS)
+        return self.holding_mb(rows) + ZYGOTE_MB + verifying
 
     def peak_mb(self, families: Iterable[type[Any]], rows: int, at_once: int) -> float:
-        """The larger of reading and racing."""
-        return max(self.reading_mb(rows) + ZYGOTE_MB, self.racing_mb(families, rows, at_once))
+        """The largest of reading, racing and delivering."""
+        return max(
+            self.reading_mb(rows) + ZYGOTE_MB,
+            self.racing_mb(families, rows, at_once),
+            self.delivering_mb(rows),
+        )
 
 
 def preflight(

@@ -122,7 +122,7 @@ class LocalEngine:
         self._queue: deque[LocalHandle[Any]] = deque()
         self._running: dict[int, LocalHandle[Any]] = {}
         self._count = 0
-        self._closed = False
+        self._closed = self._stopped = False
         self._zygote: Zygote | None = self._start_zygote()
         self._watch = MemoryWatch(self._weigh, bound_mb=memory_mb)
         self._watch.start()
@@ -249,6 +249,11 @@ class LocalEngine:
             self._closed = True
             for handle in [*self._queue, *self._running.values()]:
                 self._kill(handle, "deadline", "was stopped before it finished")
+            until = time.monotonic() + _DYING_S
+            while any(h.pid is not None for h in self._running.values()):
+                if not self._changed.wait(until - time.monotonic()):
+                    break  # the zygote's end takes the rest along
+            self._stopped = True
         self._watch.stop()
         self._supervisor.join()
         with self._changed:
@@ -317,7 +322,7 @@ class LocalEngine:
 
     def _supervise(self) -> None:
         """Follow the zygote's messages and the deadlines."""
-        while not self._closed:
+        while not self._stopped:
             zygote = self._zygote
             try:
                 messages = [] if zygote is None else zygote.receive(_POLL_S)
@@ -357,10 +362,9 @@ class LocalEngine:
 
     def _replace_zygote(self) -> None:
         """Bury a zygote that died, and its children with it; the next work starts another."""
-        if self._closed or self._zygote is None:
-            return
-        self._zygote.close()
-        self._zygote = None
+        if self._zygote is not None:
+            self._zygote.close()
+            self._zygote = None
         for handle in list(self._running.values()):
             handle.killed = handle.killed or ("crash", "ended with the process that starts work")
             self._finish(handle, -signal.SIGKILL)

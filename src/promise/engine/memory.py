@@ -167,7 +167,8 @@ def _reclaimable(folder: Path) -> int:
     names = ("inactive_file", "total_inactive_file")
     with suppress(OSError):
         lines = (folder / "memory.stat").read_text().splitlines()
-        return max((int(v) for k, v in map(str.split, lines) if k in names), default=0)
+        found = dict(line.split(" ", 1) for line in lines if " " in line)
+        return max((int(found[name]) for name in names if name in found), default=0)
     return 0
 
 

@@ -24,7 +24,7 @@ from promise.kernels.linear import expanded_blocks, expanded_size, fit_linear, l
 
 Array = npt.NDArray[Any]
 
-START_VALUES = 2**23
+START_VALUES = 2**22
 
 
 def fit_linear_chunked(

@@ -22,7 +22,7 @@ from promise.kernels.chunked_checkpoint import read_checkpoint, write_checkpoint
 Array = npt.NDArray[Any]
 
 BATCH_VALUES = 2**22
-PAGE_VALUES = 2**24
+PAGE_VALUES = 2**23
 
 
 def fit_xgboost_chunked(

@@ -87,7 +87,8 @@ def expand(model: dict[str, Any], z: np.ndarray) -> np.ndarray:
     if model["basis"] == "rbf":
         z = np.clip(z, -6.0, 6.0)
         waves = np.cos(dot_rows(z, model["turn"]) + model["phase"])
-        return np.hstack([z, waves * np.sqrt(2.0 / len(model["phase"]))])
+        # As loud together as the columns themselves, so that one penalty suits both.
+        return np.hstack([z, waves * np.sqrt(2.0 * z.shape[1] / len(model["phase"]))])
     return z
 
 
@@ -351,7 +352,7 @@ def margin_slopes(model: dict[str, Any], z: np.ndarray) -> np.ndarray:
         bend = np.einsum("nd,kde->nke", z, pairs)
     else:
         wave = -np.sin(dot_rows(z, model["turn"]) + model["phase"])
-        wave *= np.sqrt(2.0 / bent.shape[1])
+        wave *= np.sqrt(2.0 * d / bent.shape[1])
         bend = np.einsum("nc,kc,cd->nkd", wave, bent, model["turn"], optimize=True)
     slopes: np.ndarray = straight + bend
     return slopes

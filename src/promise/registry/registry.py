@@ -120,7 +120,7 @@ class Registry:
         """List the versions of one name or of all, oldest first."""
         self.database.migrate(_TABLES)
         clause = "" if name is None else " WHERE name = :name"
-        query = f"SELECT * FROM versions{clause} ORDER BY name, number"  # noqa: S608
+        query = f"SELECT * FROM versions{clause} ORDER BY name, number"
         with self.database.reading() as connection:
             rows = connection.execute(sa.text(query), {} if name is None else {"name": name})
             return [_from_row(dict(row)) for row in rows.mappings()]

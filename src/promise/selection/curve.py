@@ -31,6 +31,11 @@ DOUBLINGS = 6
 """At most so many doublings up to all rows."""
 
 SEEDS = 3
+"""Nested samples are drawn so often, when there is time."""
+
+POINT_S = 0.3
+"""What one point costs beside its fit."""
+
 RESAMPLES = 200
 POWERS = np.linspace(0.1, 2.0, 39)
 """Decay exponents tried in the fit."""
@@ -109,9 +114,7 @@ def learning_curve(
     grounds = result.grounds
     trial = next((t for t in result.listed if t.ok and t.family != BASELINE), result.best)
     points = list(full_points(trial, grounds))
-    for seed in range(SEEDS):
-        sizes = curve_sizes(len(grounds.folds[0][0]))[:-1]
-        points += measure(trial, grounds, sizes, seed, job, engine, deadline_s, monotonic)
+    points += measure(trial, grounds, job, engine, deadline_s, monotonic)
     points.sort(key=lambda p: (p.rows, p.seed))
     return conclude_curve(trial, result, points, total_rows, job.seed)
 
@@ -139,29 +142,39 @@ def full_points(trial: Trial, grounds: Grounds) -> list[Point]:
 def measure(
     trial: Trial,
     grounds: Grounds,
-    sizes: list[int],
-    seed: int,
     job: Job,
     engine: Engine,
     deadline_s: float | None,
     monotonic: Callable[[], float],
 ) -> list[Point]:
-    """Train on the nested samples of one seed, smallest first, while there is time."""
+    """Train on the nested samples of several seeds, as many as the time is expected to hold."""
+    threads = max(1, job.threads)
+    left = math.inf if deadline_s is None else (deadline_s - monotonic()) * threads
+    points, handles = [], []
+    for seed in range(SEEDS):
+        for size in curve_sizes(len(grounds.folds[0][0]))[:-1]:
+            left -= POINT_S + 1.3 * trial.fit_seconds * size / max(1, trial.rows)
+            if left < 0:
+                continue  # a smaller sample of another seed may still fit
+            tasks = curve_tasks(trial, grounds, size, seed, job, deadline_s)
+            name = f"learning curve, {size:,} rows"
+            points.append((size, seed))
+            handles.append(engine.submit(run_point, *tasks, name=name, deadline_s=deadline_s))
     found = []
-    for size in sizes:
-        expected = 0.5 + 1.5 * trial.fit_seconds * size / max(1, trial.rows)
-        if deadline_s is not None and monotonic() + expected > deadline_s:
-            break
-        view, fit = curve_tasks(trial, grounds, size, seed, job, deadline_s)
-        name = f"learning curve, {size:,} rows"
+    for (size, seed), handle in zip(points, handles, strict=True):
         try:
-            engine.isolate(make_view, view, name=name, deadline_s=deadline_s)
-            report = engine.isolate(run_fit, fit, name=name, deadline_s=deadline_s)
+            report = handle.result()
         except FitFailed:
             continue
-        if math.isfinite(report["score"]):
+        if math.isfinite(report["score"]) and not report["cut"]:
             found.append(Point(size, seed, report["score"], report["fit_seconds"]))
     return found
+
+
+def run_point(view: ViewTask, fit: FitTask) -> dict[str, Any]:
+    """Featurize and fit one sample; a process of its own does both."""
+    make_view(view)
+    return run_fit(fit)
 
 
 def curve_tasks(

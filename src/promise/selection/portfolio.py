@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,8 +11,9 @@ from promise.data.answer import Answer, Class
 from promise.data.schema import Schema
 from promise.errors import ConfigError, near
 from promise.features.table import view
+from promise.metrics.pointwise import Metric
 from promise.models.base import ESTIMATORS
-from promise.selection.candidates import Candidate
+from promise.selection.candidates import Candidate, with_params
 
 Listed = tuple[str, str, Mapping[str, Any]]
 """Family, view, and the parameters that differ from the family's defaults."""
@@ -40,6 +41,9 @@ DEFAULT: tuple[Listed, ...] = (
     ("xgboost", "rich", {"max_depth": 8, "learning_rate": 0.05, "min_leaf": 3, "subsample": 0.8}),
     ("random_forest", "encoded", {"variant": "extra", "min_leaf": 2}),
 )  # fmt: skip
+
+ABSOLUTE = ("mae", "mape", "median_absolute_error")
+"""Metrics that the median answers best."""
 
 REFERENCE: tuple[Listed, ...] = (
     ("baseline", "reference", {}),
@@ -142,13 +146,25 @@ def skipped_families(
             skipped[family] = f"cannot be loaded: {error}"
             continue
         module = MODULES.get(found.extra or "")
+        reasons = []
+        if module is not None and find_spec(module) is None:
+            reasons.append(f"needs the `{found.extra}` extra")
         if type(answer) not in found.answers:
-            skipped[family] = f"cannot answer a {type(answer).__name__.lower()}"
-        elif found.ordered and not ordered and family not in (families or ()):
-            skipped[family] = "no order among rows (no time column)"
-        elif module is not None and find_spec(module) is None:
-            skipped[family] = f"needs the `{found.extra}` extra"
+            reasons.append(f"cannot answer a {type(answer).__name__.lower()}")
+        if found.ordered and not ordered and family not in (families or ()):
+            reasons.append("no order among rows (no time column)")
+        if reasons:
+            skipped[family] = "; ".join(reasons)
     return skipped
+
+
+def for_metric(candidate: Candidate, metric: Metric) -> Candidate:
+    """Let a candidate learn the loss that a metric asks for, where it knows several."""
+    params = candidate.params
+    if metric.name in ABSOLUTE and params.get("loss") == "squared":
+        estimator = with_params(candidate.estimator, {"loss": "absolute"})
+        return replace(candidate, estimator=estimator)
+    return candidate
 
 
 def n_classes(answer: Answer) -> int:

@@ -17,6 +17,7 @@ from promise.selection.candidates import Candidate
 from promise.selection.grounds import Grounds
 from promise.selection.journal import Journal
 from promise.selection.limits import Budget, Progress
+from promise.selection.portfolio import for_metric
 from promise.selection.result import RaceResult, conclude
 from promise.selection.run import Run, Step
 
@@ -71,6 +72,7 @@ def race(
     """
     if not candidates and not program:
         raise ConfigError("no model family can learn from this table; name others by --families.")
+    candidates = [for_metric(candidate, metric) for candidate in candidates]
     grounds = Grounds.prepare(train, schema, metric, folds, job, folder)
     journal = (Journal.resume if resume else Journal.start)(grounds.journal, grounds.about())
     run = Run.begin(grounds, journal, engine, budget, job, candidates, progress, monotonic)

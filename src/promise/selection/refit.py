@@ -16,9 +16,7 @@ from promise.selection.candidates import Candidate, Trial
 from promise.selection.fits import FitTask, ViewTask, make_view, run_fit
 from promise.selection.grounds import Grounds
 from promise.selection.result import ENSEMBLE, RaceResult
-
-GROWING = ("lightgbm", "xgboost")
-"""Families that want more rounds on more rows; epochs over more rows are more steps already."""
+from promise.selection.tuning import GROWING
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,8 @@ def ordered_trials(result: RaceResult, names: Sequence[str] | None) -> list[Tria
 def fixed_rounds(trial: Trial, n_rows: int) -> int | None:
     """Return the rounds for all rows: the folds' mean, a little more where more rows carry more.
 
-    The square root keeps between no growth and growth in proportion to the rows.
+    The square root keeps between no growth and growth in proportion to the rows. Other families
+    keep theirs: an epoch over more rows is more steps already.
     """
     rounds = trial.refit_rounds
     if rounds is None or trial.family not in GROWING:

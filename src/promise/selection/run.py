@@ -23,7 +23,7 @@ from promise.selection.grounds import Grounds
 from promise.selection.journal import Journal
 from promise.selection.limits import Budget, Limits, Progress
 from promise.selection.pace import Pace
-from promise.selection.tuning import tuned
+from promise.selection.tuning import faster, tuned
 
 ROUND = 4
 """Candidates per round when trials are counted: fixed, so that threads do not matter."""
@@ -291,6 +291,13 @@ class Run:
             **report,
         )
         self.write(task.candidate, fit)
+        if fit.cut and task.stage == 0:
+            self.hurry(task.candidate)
+
+    def hurry(self, candidate: Candidate) -> None:
+        """Let boosting take larger steps from here on, since the deadline cut it short."""
+        quick = [faster(c) for c in (candidate, *self.queue)]
+        self.queue = deque(c for c in quick if c.key() not in self.board.entries)
 
     def failed(self, work: Work, error: FitFailed) -> None:
         """Try once more alone after a lack of memory; else note the failure."""

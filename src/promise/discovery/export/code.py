@@ -73,6 +73,7 @@ def _live(plan: ExportPlan) -> dict[Name, frozenset[str]]:
         Name("encoding_categories", "category_ways"): {str(p["categories"]) for p in plans},
         Name("linear", "expand"): bases,
         Name("linear", "expanded_size"): bases,
+        Name("linear", "start_linear"): bases,
     }
     return {name: frozenset(words) for name, words in live.items()}
 
@@ -110,6 +111,7 @@ def _flags(plan: ExportPlan) -> frozenset[str]:
         "partitions": any((plan.reader or {}).get("constants") or ()),
         "jsonl": reads_jsonl(plan),
         "sampled": "lstm" in plan.families and plan.order is None,
+        "chunked_terms": any("terms" in _chunked(plan, f) for f in plan.families),
         "chunked_codes": any("codes" in _chunked(plan, f) for f in plan.families),
     }
     return frozenset(name for name, is_set in flags.items() if is_set)

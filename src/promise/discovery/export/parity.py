@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -24,8 +25,10 @@ sys.meta_path.insert(0, Refuse())
 sys.dont_write_bytecode = True
 own = lambda p: os.path.exists(os.path.join(p, "promise", "__init__.py"))
 sys.path[:] = [root, *(p for p in sys.path if p and not own(p) or "-packages" in p)]
-sys.argv = [script, *sys.argv[3:]]
-runpy.run_path(script, run_name="__main__")
+own_args = sys.argv[3:]
+for step in script.split(os.pathsep):
+    sys.argv = [step, *own_args]
+    runpy.run_path(step, run_name="__main__")
 """
 
 
@@ -62,16 +65,18 @@ def verify(
     ArtifactError
         When the exported code does not run at all; the message ends with its last line.
     """
-    golden = _run(folder, "tests/test_parity.py", [], python, timeout_s)
+    scripts = ["tests/test_parity.py"] + ([] if data is None else ["evaluate.py"])
+    given = [] if data is None else ["--data", str(data), "--json"]
+    golden, *rest = _run(folder, scripts, given, python, timeout_s)
     apart = float(golden["max_difference"])
     rows = f"{golden['rows']} golden rows"
     if apart != 0:
         said = f"NOT verified: the export's answers to {rows} differ by up to {apart:.3g}."
         return Parity(False, apart, said)
-    if data is None:
+    if not rest:
         said = f"verified: without Promise the export gives the same digits on {rows}."
         return Parity(True, apart, said)
-    found = _run(folder, "evaluate.py", ["--data", str(data), "--json"], python, timeout_s)
+    found = rest[0]
     score, metric = float(found["score"]), found["metric"]
     if score != expected_score:
         said = f"NOT verified: evaluate.py gives {metric} {score!r}, expected {expected_score!r}."
@@ -84,24 +89,23 @@ def verify(
 
 
 def run_isolated(
-    folder: Path, script: str, arguments: list[str], python: str, timeout_s: float | None
+    folder: Path, scripts: list[str], arguments: list[str], python: str, timeout_s: float | None
 ) -> subprocess.CompletedProcess[str]:
-    """Run one of the export's scripts where Promise cannot be imported."""
-    command = [python, "-I", "-c", _BOOT, str(folder / script), str(folder / "features.py")]
-    return subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, check=False, timeout=timeout_s
-    )
+    """Run the export's scripts, one after the other, where Promise cannot be imported."""
+    paths = os.pathsep.join(str(folder / script) for script in scripts)
+    command = [python, "-I", "-c", _BOOT, paths, str(folder / "features.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)
 
 
 def _run(
-    folder: Path, script: str, arguments: list[str], python: str, timeout_s: float | None
-) -> dict[str, Any]:
+    folder: Path, scripts: list[str], arguments: list[str], python: str, timeout_s: float | None
+) -> list[dict[str, Any]]:
+    """Return the JSON object that each script ends with."""
     try:
-        done = run_isolated(folder, script, arguments, python, timeout_s)
+        done = run_isolated(folder, scripts, arguments, python, timeout_s)
     except subprocess.TimeoutExpired:
-        raise ArtifactError(f"{script} of the export did not end within {timeout_s} s.") from None
+        raise ArtifactError(f"the export's scripts did not end within {timeout_s} s.") from None
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise ArtifactError(f"the export's {script} failed: {last}")
-    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return result
+        raise ArtifactError(f"the export's {' or '.join(scripts)} failed: {last}")
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

@@ -35,9 +35,27 @@ def specialise(source: str, live: frozenset[str]) -> str:
             return 2
         return {"parquet": parquet}[way]
     """
+    whole = source
     while (shorter := _shortened(source, live)) is not None:
         source = shorter
+    while source != whole and (shorter := _without_unused(source)) is not None:
+        source = shorter
     return source
+
+
+def _without_unused(source: str) -> str | None:
+    """Drop one assignment whose name nothing reads any more; None when there is none."""
+    tree = ast.parse(source)
+    nodes = list(ast.walk(tree))
+    read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    for node in nodes:
+        if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+            continue
+        acts = any(isinstance(n, ast.Call | ast.Await | ast.Yield) for n in ast.walk(node.value))
+        inside = node.col_offset > 0
+        if inside and len(node.targets) == 1 and node.targets[0].id not in read and not acts:
+            return _without(source.splitlines(), node.lineno, node.end_lineno or node.lineno)
+    return None
 
 
 def _shortened(source: str, live: frozenset[str]) -> str | None:

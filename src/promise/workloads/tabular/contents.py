@@ -1,4 +1,4 @@
-"""What a tabular version keeps beside its pipeline: lineage, golden rows, evaluation, edges, card."""
+"""What a tabular version keeps beside its pipeline: lineage, golden rows, evaluation, card."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from promise.data.columns import Array
 from promise.data.source import Source
 from promise.pipeline.artifact import Contents
 from promise.workloads.tabular.learn import Learned, Listed
-from promise.workloads.tabular.table import Table
 
 _GOLDEN_ROWS = 32
 _EDGES = 10  # deciles: frozen, so that drift is measured against what was trained on
@@ -102,7 +101,7 @@ def _seconds(values: Array) -> Array:
 
 
 def card(learned: Learned, listed: Listed, metrics: dict[str, Any]) -> str:
-    """Return the model card: what was asked, of what, how good the answer is and how it is known."""
+    """Return the model card: what was asked, of what, how good the answer is."""
     table, low_high = learned.table, metrics["ci"]
     kind = "class" if isinstance(table.answer, Class) else "number"
     families = ", ".join(f"{t.family} × {weight:.2f}" for t, weight in listed.members)

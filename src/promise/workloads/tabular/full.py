@@ -20,12 +20,13 @@ from promise.data.source import Source
 from promise.data.target import labelled
 from promise.engine.local import LocalEngine
 from promise.errors import DataError, near
-from promise.features.table import FittedTableFeatures
+from promise.features.table import FittedTableFeatures, row_numbers
 from promise.features.views import Views
 from promise.job import Job
+from promise.kernels.chunked_fit import xgboost_instead
 from promise.kernels.encoding import blank_targets, count_targets
 from promise.kernels.parsing import label_codes, parse_columns
-from promise.kernels.rows import row_hash
+from promise.kernels.rows import row_hash, text_hash
 from promise.metrics.intervals import bootstrap_interval
 from promise.metrics.pointwise import all_metrics, metric_named
 from promise.models.base import Examples
@@ -71,13 +72,24 @@ class Stream:
             if keep.any():
                 columns, rows = columns.take(keep), rows[keep]
                 y = label_values(columns[self.label], self.answer)
-                yield Examples(columns, y, self.answer, rows=rows)
+                yield Examples(columns, y, self.answer, rows=rows, order=self._order(columns))
+
+    def _order(self, columns: Columns) -> IntArray | None:
+        """Return (entity, time) in numbers that need no other chunk to be compared."""
+        time, entity = self.schema.find("time"), self.schema.find("entity")
+        if time is None:
+            return None
+        when = columns[time.name].astype("datetime64[us]").astype(np.int64)
+        who = np.zeros_like(when)
+        if entity is not None:
+            who = text_hash(columns[entity.name].astype(object), 0).astype(np.int64)
+        return np.column_stack([who, when])
 
     def matrices(self, features: FittedTableFeatures) -> Iterator[tuple[Array, ...]]:
         """Yield (matrix with out-of-fold target means, labels, row numbers) chunk by chunk."""
         for examples in self:
-            assert examples.rows is not None
-            yield features.train_matrix(examples), examples.y, examples.rows
+            chunk = features.train_matrix(examples), examples.y, row_numbers(examples)
+            yield chunk if examples.order is None else (*chunk, examples.order)
 
 
 def label_values(values: Array, answer: Answer) -> Array:
@@ -134,6 +146,8 @@ def train_again(source: Source, order: Order, tell: Callable[[str], None]) -> Ou
             )
             members.append(Member(entry["view_id"], entry["weight"], learnt.fitted))
             notes += [learnt.note] if learnt.note else []
+            if learnt.family != entry["family"]:
+                entry |= {"params": xgboost_instead(entry["params"]), "family": learnt.family}
             entry |= {"rows": rows, "train_rows": rows}
         pipeline = Pipeline(
             task=task,
@@ -176,7 +190,7 @@ def _features(
     for examples in stream:
         arrays = dict(examples.columns.arrays)
         for name, state in states.items():
-            states[name] = count_targets(arrays, examples.y, examples.rows, state)
+            states[name] = count_targets(arrays, examples.y, row_numbers(examples), state)
         rows += examples.n_rows
         tell(f"counting: {rows:,} rows")
     if rows == 0:

@@ -22,9 +22,9 @@ from promise.models.blend import Blend, Member, load_fitted
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.policy import Threshold
 from promise.selection.candidates import Trial
-from promise.selection.portfolio import portfolio, skipped_families
 from promise.selection.ladder import n_folds
 from promise.selection.limits import Budget, Progress
+from promise.selection.portfolio import portfolio, skipped_families
 from promise.selection.race import race
 from promise.selection.refit import Refit, refit
 from promise.selection.result import ENSEMBLE, RaceResult

@@ -1,0 +1,63 @@
+"""`promise profile` for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from promise.cli.main import main
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(7)
+    age = rng.integers(18, 80, 400)
+    lines = ["customer_id,age,city,price"]
+    lines += [
+        f"c{at:05d},{a},{c},{a * 2 + e:.3f}"
+        for at, (a, c, e) in enumerate(
+            zip(age, rng.choice(["Rome", "?"], 400), rng.normal(0, 30, 400), strict=True)
+        )
+    ]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    printed = capsys.readouterr()
+    return int(ended.value.code or 0), printed.out, printed.err
+
+
+def test_json_is_one_object_with_columns_and_findings(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(["profile", str(table), "--target", "price", "--json"], capsys)
+    found = json.loads(out)
+    assert (code, found["n_rows"], found["n_columns"]) == (0, 400, 4)
+    columns = {column["name"]: column for column in found["columns"]}
+    assert columns["customer_id"]["guesses"] == ["identifier"]
+    assert columns["city"]["null_tokens"].keys() == {"?"}
+    assert columns["age"]["correlation_kind"] == "pearson"
+    assert "identifier" in [finding["check"] for finding in found["findings"]]
+
+
+def test_people_get_a_table_and_sentences(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(["profile", str(table)], capsys)
+    assert code == 0
+    assert "400 rows" in out
+    assert "customer_id" in out
+    assert "--column ignore=customer_id" in out
+
+
+def test_an_unknown_target_is_one_clear_line(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(["profile", str(table), "--target", "prise"], capsys)
+    assert (code, out) == (1, "")
+    assert "did you mean 'price'?" in err
