@@ -152,9 +152,15 @@ def make_plan(folder: Path, families: dict[str, float], kind: str, **extra: Any)
     )  # fmt: skip
 
 
-def run(folder: Path, script: str, *arguments: object) -> str:
-    """Run a script of the export without Promise; what it printed."""
-    done = run_isolated(folder, [script], [str(a) for a in arguments], sys.executable, 120)
+def run_all(folder: Path, *commands: list[object]) -> str:
+    """Run scripts of the export, one after the other in one interpreter without Promise."""
+    lines = ["import runpy, sys"]
+    for script, *arguments in commands:
+        lines.append(f"sys.argv = {[str(script), *map(str, arguments)]!r}")
+        lines.append(f"runpy.run_path({str(folder / str(script))!r}, run_name='__main__')")
+    driver = folder.parent / "driver.py"
+    driver.write_text("\n".join(lines), encoding="utf-8")
+    done = run_isolated(folder, [str(driver)], [], sys.executable, 300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -211,16 +217,18 @@ def test_every_family_runs_without_promise_and_trains_again_to_the_same_model(
     assert (found.ok, found.max_difference, found.score) == (True, 0, plan.score), found.sentence
     readable(folder)
 
-    memory = run(folder, "train.py", "--data", data, "--out", tmp_path / "a", "--json")
-    rebuilt = json.loads(memory.splitlines()[-1])
-    assert (rebuilt["max_difference"], rebuilt["score"]) == (0, plan.score)
-
-    terms = ["--engine", "chunked", "--rows", "rest", "--out", tmp_path / "b", "--json"]
-    chunked = json.loads(run(folder, "train.py", "--data", data, *terms).splitlines()[-1])
-    assert chunked["score"] > plan.score - 0.25  # the same rows, learned in another way
-
-    run(folder, "predict.py", "--data", data, "--out", tmp_path / "whole.parquet")
-    run(folder, "predict.py", "--data", data, "--out", tmp_path / "p.parquet", "--chunk-rows", 7)
+    at = ["--data", data]
+    chunked = ["--engine", "chunked", "--rows", "rest", "--out", tmp_path / "b", "--json"]
+    printed = run_all(
+        folder,
+        ["train.py", *at, "--out", tmp_path / "a", "--json"],
+        ["train.py", *at, *chunked],
+        ["predict.py", *at, "--out", tmp_path / "whole.parquet"],
+        ["predict.py", *at, "--out", tmp_path / "p.parquet", "--chunk-rows", 7],
+    )
+    memory, streamed = (json.loads(line) for line in printed.splitlines() if line[0] == "{")
+    assert (memory["max_difference"], memory["score"]) == (0, plan.score)
+    assert streamed["score"] > plan.score - 0.25  # the same rows, learned in another way
     assert pq.read_table(tmp_path / "p.parquet").equals(pq.read_table(tmp_path / "whole.parquet"))
 
 

@@ -29,6 +29,7 @@ class Light:
 
     kind: ClassVar[str] = "light"
     extra: ClassVar[str | None] = None
+    ordered: ClassVar[bool] = False
 
     @classmethod
     def memory_mb(cls, rows: int, columns: int, classes: int) -> float:
@@ -118,6 +119,24 @@ def test_the_refusal_names_a_bound_that_is_accepted() -> None:
         plan(1_000_000, memory_mb=200)
     named = str(caught.value).split("--memory ")[1].split("GB")[0]
     assert plan(1_000_000, memory_mb=float(named) * 1024).rows_used >= 1_000
+
+
+class Ordered(Heavy):
+    """A family that reads rows in order."""
+
+    kind: ClassVar[str] = "ordered"
+    ordered: ClassVar[bool] = True
+
+
+def test_a_family_that_needs_an_order_counts_only_where_there_is_one() -> None:
+    assert plan(10_000, families=(Light, Ordered)).peak_mb == plan(10_000).peak_mb
+    dated = Schema((*SCHEMA.fields, Field("day", "date")))
+    size = Size(10_000, True, 1_000_000)
+    found = preflight(
+        size, dated, Number(), families=(Light, Ordered), sample=10_000, memory_mb=4096,
+        threads=2, budget_s=60,
+    )  # fmt: skip
+    assert [f.name for f in found.families] == ["light", "ordered"]
 
 
 @settings(max_examples=40, deadline=None)

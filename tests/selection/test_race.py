@@ -221,3 +221,10 @@ def test_windows_that_grow_start_with_the_longest(
     )
     assert [len(learn) for learn, _ in result.grounds.folds] == [180, 120, 60]
     assert result.best.complete
+
+
+def test_what_does_not_fit_the_memory_bound_is_refused(
+    number_table: Table, inline_engine: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(FitFailed, match=r"memory: needs about \d+ MB"):
+        run(number_table, inline_engine(), tmp_path, job=Job(memory_mb=30.0))

@@ -147,18 +147,24 @@ def show(found: Any) -> None:
         screen.print(sentence, markup=False)
     screen.print()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for title in ("model", "validation", f"holdout {board['metric']}", "95 % interval", ""):
-        table.add_column(title)
+    for title in ("model", "validation", board["metric"], "95 % interval", ""):
+        table.add_column(title, no_wrap=True)
     for title in ("fit s", "ms/row", "MB"):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for row in board["models"]:
-        table.add_row(*_cells(row, board["best"]))
+        if row["score"] is not None:
+            table.add_row(*_cells(row, board["best"]))
     screen.print(table)
+    for row in board["models"]:
+        if row["score"] is None:
+            screen.print(f"{row['family']}: {row['status']}", markup=False)
+        elif row["note"]:
+            screen.print(f"{row['name']}: {row['note']}", markup=False)
     screen.print()
     for finding in found.findings:
         if finding["severity"] != "note":
             screen.print(f"{finding['severity']}: {finding['evidence']}", markup=False)
-    screen.print(f"split: {board['split']}", markup=False)
+    screen.print(f"judged on {board['split']}: {board['holdout_rows']:,} rows", markup=False)
     if found.story.get("export"):
         screen.print(f"export: {found.story['export']['parity']}", markup=False)
     screen.print(f"report: {found.out / 'report.html'}", markup=False)
@@ -167,18 +173,13 @@ def show(found: Any) -> None:
 
 
 def _cells(row: dict[str, Any], best: str) -> list[str]:
-    if row["score"] is None:
-        return [row["name"], "–", "–", "–", row["status"], "", "", ""]
-    low, high = row["ci"]
-    mark = "best" if row["name"] == best else ("tie" if row.get("tie") else "")
-    if row["status"] != "ok":
-        mark = f"{mark} {row['status']}".strip()
+    low, high = row["ci"] or (None, None)
     return [
         row["name"],
         number(row["validation"]),
         number(row["score"]),
         f"{number(low)} – {number(high)}",
-        mark,
+        "best" if row["name"] == best else ("tie" if row["tie"] else ""),
         number(row["fit_seconds"], 1),
         number(row["predict_ms"], 3),
         number(row["size_mb"], 1),

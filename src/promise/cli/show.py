@@ -19,8 +19,9 @@ errors = Console(stderr=True)
 
 
 def console() -> Console:
-    """Return the console for results, as wide as the terminal."""
-    return Console(file=sys.stdout, soft_wrap=False)
+    """Return the console for results: as wide as the terminal, 120 columns in a pipe."""
+    wide = None if sys.stdout.isatty() else 120
+    return Console(file=sys.stdout, width=wide, highlight=False)
 
 
 def print_json(data: Any) -> None:

@@ -200,11 +200,12 @@ class Costs:
         return PARENT_MB + self.source_rows * 16 / 2**20 + 2.0 * self.table_mb(rows)
 
     def racing_mb(self, families: Iterable[type[Any]], rows: int, at_once: int) -> float:
-        """Everything while so many of the largest fits run at once."""
-        largest = max([self.view_mb(rows), *(self.fit_mb(f, rows) for f in families)])
+        """Everything while as many fits run at once, those of the neediest different families."""
+        needs = sorted([self.view_mb(rows), *(self.fit_mb(f, rows) for f in families)])[::-1]
+        running = sum(needs[i % len(needs)] for i in range(at_once))
         # Fits at once map the same matrix: its pages count once.
         shared = (at_once - 1) * self.matrix_mb(rows)
-        return self.holding_mb(rows) + ZYGOTE_MB + at_once * largest - shared
+        return self.holding_mb(rows) + ZYGOTE_MB + running - shared
 
     def delivering_mb(self, rows: int) -> float:
         """Everything while the export is verified by an interpreter of its own."""
@@ -236,7 +237,8 @@ def preflight(
     Parameters
     ----------
     families
-        Estimator types; one whose fit does not fit is left out of the plan and named.
+        Estimator types; one whose fit does not fit is left out of the plan and named. Those
+        that need an order of rows count only where a column could give one.
     sample
         How many rows were asked for.
     memory_mb
@@ -247,7 +249,7 @@ def preflight(
     MemoryRefused
         When not even the smallest useful sample fits; names the need and the way out.
     """
-    kinds = list(families)
+    kinds = _runnable(list(families), schema)
     costs = Costs.of(size, schema, answer)
     bound = OF_MACHINE * (available_mb() + PARENT_MB) if memory_mb is None else memory_mb
     room = HEADROOM * bound
@@ -285,6 +287,13 @@ def preflight(
         families=needs,
         warnings=_warnings(asked, rows, at_once, threads, left_out, bound),
     )
+
+
+def _runnable(families: list[type[Any]], schema: Schema) -> list[type[Any]]:
+    """Leave out families that the race will skip because nothing orders the rows."""
+    if any(field.type == "date" or field.role == "time" for field in schema.fields):
+        return families
+    return [f for f in families if not f.ordered] or families
 
 
 def _most_rows(costs: Costs, families: list[type[Any]], asked: int, floor: int, room: float) -> int:

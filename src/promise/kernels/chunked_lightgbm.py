@@ -16,6 +16,7 @@ from promise.kernels.boosting import boost, boosting_labels, survey_target
 from promise.kernels.boosting_lightgbm import (
     lightgbm_booster,
     lightgbm_categories,
+    lightgbm_model,
     lightgbm_params,
     lightgbm_valid,
 )
@@ -59,13 +60,7 @@ def fit_lightgbm_chunked(
     state = read_checkpoint(checkpoint, terms) or {"done": 0, "losses": [], "path": None}
     text = state["path"].read_text(encoding="utf-8") if state["path"] else None
     before = None if text is None else lightgbm_booster(text)
-    sample = min(found["rows"], max(20_000, EDGE_VALUES // max(1, found["columns"])))
-    edges = lightgbm.Dataset(
-        np.ascontiguousarray(hash_sample(chunks, sample, seed)[0], dtype=np.float32),
-        np.zeros(sample, dtype=np.float32),
-        categorical_feature=lightgbm_categories(categorical, params),
-        params=native,
-    ).construct()
+    edges = sampled_edges(chunks, found, lightgbm_categories(categorical, params), native)
     train = pushed(chunks, found["rows"], meta, edges, native, before)
     booster = lightgbm.Booster({**native, "seed": seed + state["done"]}, train)
     held = lightgbm_valid(valid, meta, train, native)
@@ -83,12 +78,9 @@ def fit_lightgbm_chunked(
     def save(done: int, losses: list[float]) -> None:
         if checkpoint is not None and done % checkpoint_every == 0:
             trees = joined_trees(text, booster.model_to_string(num_iteration=-1))
+            name, now = f"round-{done:06d}.txt", {"done": done, "losses": losses}
             write_checkpoint(
-                checkpoint,
-                terms,
-                f"round-{done:06d}.txt",
-                lambda path: path.write_text(trees, encoding="utf-8"),
-                {"done": done, "losses": losses},
+                checkpoint, terms, name, lambda path: path.write_text(trees, encoding="utf-8"), now
             )
         if progress is not None:
             progress(done, int(params["rounds"]))
@@ -103,9 +95,20 @@ def fit_lightgbm_chunked(
         save=save,
     )
     whole = lightgbm_booster(joined_trees(text, booster.model_to_string(num_iteration=-1)))
-    kept = min(kept, whole.current_iteration())
-    short = lightgbm_booster(whole.model_to_string(num_iteration=kept))
-    return {**meta, "rounds": kept, "booster": short}
+    return lightgbm_model(whole, meta, kept)
+
+
+def sampled_edges(
+    chunks: Chunks, found: dict[str, Any], categories: list[int] | str, native: dict[str, Any]
+) -> Any:
+    """Find bin edges on a hashed sample; LightGBM copies it as float64, which bounds its size."""
+    import lightgbm
+
+    rows = min(found["rows"], max(20_000, EDGE_VALUES // max(1, found["columns"])))
+    x = np.ascontiguousarray(hash_sample(chunks, rows, native["seed"])[0], dtype=np.float32)
+    labels = np.zeros(rows, dtype=np.float32)
+    edges = lightgbm.Dataset(x, labels, categorical_feature=categories, params=native)
+    return edges.construct()
 
 
 def pushed(

@@ -45,7 +45,6 @@ def fit_xgboost_chunked(
     With `external`, a folder, the bins are kept on disk and fetched page by page. `checkpoint`,
     a folder, lets an interrupted run go on to the very trees it would have grown.
     """
-    import xgboost
 
     found = survey(chunks, n_classes)
     meta = survey_target(found, n_classes)
@@ -56,14 +55,38 @@ def fit_xgboost_chunked(
     train = shared_bins(chunks, found["columns"], meta, types, native, external)
     held = xgboost_valid(valid, meta, train, threads)
     terms = {"params": params, "seed": seed, "survey": found, "every": checkpoint_every}
+    booster, kept = grow_in_stretches(
+        train, held, native, terms, checkpoint=checkpoint, deadline_s=deadline_s, progress=progress
+    )
+    return xgboost_model(booster, meta, kept)
+
+
+def grow_in_stretches(
+    train: Any,
+    held: Any,
+    native: dict[str, Any],
+    terms: dict[str, Any],
+    *,
+    checkpoint: Path | None,
+    deadline_s: float | None,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[Any, int]:
+    """Run the rounds with a checkpoint after each stretch; returns the booster, rounds to keep.
+
+    The state of the samplers cannot be saved. Starting them anew after every stretch, whether or
+    not the run was interrupted, makes a resumed run equal to one that never stopped.
+    """
+    import xgboost
+
+    params = terms["params"]
     state = read_checkpoint(checkpoint, terms) or {"done": 0, "losses": [], "path": None}
 
-    def resumed(start: Path | bytearray | None, done: int) -> Any:
+    def begin(start: Path | bytearray | None, done: int) -> Any:
         booster = xgboost.Booster(native, [train], model_file=start)
-        booster.set_param({**native, "seed": seed + done})
+        booster.set_param({**native, "seed": native["seed"] + done})
         return booster
 
-    booster = resumed(state["path"], state["done"])
+    booster = begin(state["path"], state["done"])
 
     def update(i: int) -> bool:
         booster.update(train, i)
@@ -74,19 +97,12 @@ def fit_xgboost_chunked(
 
     def save(done: int, losses: list[float]) -> None:
         nonlocal booster
-        if done % checkpoint_every == 0:
+        if done % terms["every"] == 0:
             raw = booster.save_raw("ubj")
             if checkpoint is not None:
-                write_checkpoint(
-                    checkpoint,
-                    terms,
-                    f"round-{done:06d}.ubj",
-                    lambda path: path.write_bytes(raw),
-                    {"done": done, "losses": losses},
-                )
-            # Samplers cannot be saved. Starting them anew here, whether or not the run was
-            # interrupted, makes a resumed run equal to one that never stopped.
-            booster = resumed(raw, done)
+                name, now = f"round-{done:06d}.ubj", {"done": done, "losses": losses}
+                write_checkpoint(checkpoint, terms, name, lambda path: path.write_bytes(raw), now)
+            booster = begin(raw, done)
         if progress is not None:
             progress(done, int(params["rounds"]))
 
@@ -99,7 +115,7 @@ def fit_xgboost_chunked(
         done=state["done"],
         save=save,
     )
-    return xgboost_model(booster, meta, kept)
+    return booster, kept
 
 
 def shared_bins(

@@ -32,7 +32,7 @@ from promise.kernels.encoding_text import encode_text, fit_text
 from promise.kernels.rows import hash_fold
 
 FOLDS = 5
-BLOCK_CELLS = 2_000_000
+BLOCK_CELLS = 1_000_000
 FIT_ROWS = 200_000
 TEXT_ROWS = 20_000
 

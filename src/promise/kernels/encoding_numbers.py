@@ -196,6 +196,6 @@ def encode_numbers(
             values = (np.where(gaps, part["fill"], values) - part["center"]) / part["scale"]
             if way == "standard":
                 np.clip(values, -10, 10, out=values)
-        out[:, : len(terms)] = np.clip(values, -LARGEST, LARGEST)
+        out[:, : len(terms)] = np.clip(values, -LARGEST, LARGEST, out=values)
     if marked:
         out[:, len(terms) :] = np.isnan(term_matrix(columns, marked, len(out)))

@@ -59,6 +59,7 @@ def _live(plan: ExportPlan) -> dict[Name, frozenset[str]]:
     plans = [view.plan for view in views_of(plan.members)[0]]
     types = {str(f["type"]) for f in plan.schema}
     numbers = {str(p["numbers"]) for p in plans}
+    numbers |= {"quantile", "standard"} if "both" in numbers else set()
     texts = {"svd"} if "text" in types and any(p["text"] == "svd" for p in plans) else set()
     formats = {"csv", "parquet", str((plan.reader or {}).get("format", "csv"))}
     bases = {str(m.params.get("basis", "none")) for m in plan.members if m.family == "linear"}

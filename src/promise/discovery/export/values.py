@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from promise.discovery.export.literals import assignment
+from promise.discovery.export.literals import WIDTH, assignment
 from promise.discovery.export.plan import ExportPlan
 from promise.discovery.export.prose import prose, wrapped
 from promise.discovery.export.views import views_of
@@ -158,8 +158,11 @@ def by_family(plan: ExportPlan, call: Callable[[str], str], *, returns: bool = T
 
 
 def _indented(call: str, indent: str) -> str:
-    """Indent a call, one argument group per line where it does not fit."""
-    return "\n".join(indent + line for line in call.splitlines())
+    """Indent a call; its arguments get a line of their own where it would be too long."""
+    if len(indent) + len(call) <= WIDTH:
+        return indent + call
+    head, _, arguments = call.partition("(")
+    return f"{indent}{head}(\n{indent}    {arguments[:-1]}\n{indent})"
 
 
 def predict_call(plan: ExportPlan, number: int, view: int) -> str:
@@ -175,8 +178,7 @@ def fit_call(plan: ExportPlan, family: str) -> str:
     """Write the fit of one member in memory."""
     ordered = family == "lstm" and plan.order is not None
     order = ', order=columns["order"]' if ordered else ""
-    call = f"fit_{family}(x, y, N_CLASSES, params, categorical=codes{order}, **terms)"
-    return call if len(call) < 78 else call.replace("(", "(\n    ", 1)[:-1] + "\n)"
+    return f"fit_{family}(x, y, N_CLASSES, params, categorical=codes{order}, **terms)"
 
 
 def chunked_call(
