@@ -205,7 +205,7 @@ def sampled_pairs(y: FloatArray, output: FloatArray) -> list[list[float]]:
     order = np.argsort(y, kind="stable")
     # Both ends are among the ranks, so that the largest truths are always drawn.
     chosen = order[np.unique(np.linspace(0, len(y) - 1, min(PAIRS, len(y))).astype(np.int64))]
-    return np.column_stack([y[chosen], output[chosen]]).tolist()
+    return [[float(a), float(p)] for a, p in zip(y[chosen], output[chosen], strict=True)]
 
 
 def residuals(errors: FloatArray) -> dict[str, float]:

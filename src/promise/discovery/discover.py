@@ -11,12 +11,13 @@ from typing import Any
 
 from promise.discovery.deliver import deliver
 from promise.discovery.found import Found
-from promise.discovery.ground import survey
+from promise.discovery.ground import Ground, survey
 from promise.discovery.options import Options, family_names, megabytes, sample_option, seconds
 from promise.discovery.timing import Plan
 from promise.discovery.watch import Silent, Watcher
 from promise.engine.local import LocalEngine
 from promise.job import Job
+from promise.models.base import ESTIMATORS
 from promise.workloads.tabular.learn import Terms, learn
 
 
@@ -82,13 +83,14 @@ def run(data: Any, options: Options, watcher: Watcher, *, began: float | None = 
         shutil.rmtree(work)
     with LocalEngine(threads=options.threads, memory_mb=options.memory_mb) as engine:
         ground = survey(data, options, watcher)
+        job = replace(job, threads=min(job.threads, ground.preflight.at_once))
         budget_s = None if options.trials is not None else options.budget_s
         plan = Plan.make(began, time.monotonic(), budget_s, ground.read_s)
         watcher.step("racing")
         terms = Terms(
             metric=ground.metric,
             preset=options.preset,
-            families=options.families,
+            families=_that_fit(options, ground),
             trials=options.trials,
             race_deadline_s=plan.race,
             refit_deadline_s=plan.refit,
@@ -103,3 +105,16 @@ def run(data: Any, options: Options, watcher: Watcher, *, began: float | None = 
             progress=watcher.race,
         )
         return deliver(learned, ground, options, plan, engine, job, watcher)
+
+
+def _that_fit(options: Options, ground: Ground) -> tuple[str, ...] | None:
+    """Return the families to race: those asked for, without what the memory bound refuses."""
+    refused = {need.name for need in ground.preflight.families if need.how == "refused"}
+    if not refused:
+        return options.families
+    names = options.families or tuple(
+        name
+        for name in ESTIMATORS.names()
+        if ground.table.ordered or not ESTIMATORS.resolve(name).ordered  # naming it forces it
+    )
+    return tuple(name for name in names if name not in refused)

@@ -56,7 +56,10 @@ def survey(data: Any, options: Options, watcher: Watcher) -> Ground:
         raise DataError(f"{source.name} has no column {options.target!r}; {hint}")
     schema = infer_schema(source)
     begun = time.monotonic()
-    label = read_label(source, schema, options.target)
+    wanted = 0 if isinstance(options.sample, str) else options.sample
+    if options.sample == "full":
+        wanted = source.size().rows
+    label = read_label(source, schema, options.target, seed=options.seed, least=wanted)
     read_s = time.monotonic() - begun
     metric = (
         default_metric(label.answer)
@@ -64,7 +67,7 @@ def survey(data: Any, options: Options, watcher: Watcher) -> Ground:
         else metric_named(options.metric, label.answer)
     )
     size = replace(source.size(), rows=label.n_source_rows, exact=True)
-    wanted = sample_size(len(label.rows), options.sample)
+    wanted = sample_size(label.n_labelled, options.sample)
     fits = preflight(
         size,
         schema,

@@ -9,6 +9,7 @@ stream can count them, and a training row can be encoded without its own fold.
 from __future__ import annotations
 
 from collections import Counter
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,8 @@ def category_slots(values: list[Any], vocabulary: dict[str, int]) -> npt.NDArray
     array([1, 3, 2])
     """
     other = len(vocabulary)
-    find = vocabulary.get
-    slots = np.array([find(v, other) for v in values], dtype=np.int64)
+    found = map(vocabulary.get, values, repeat(other))
+    slots = np.fromiter(found, dtype=np.int64, count=len(values))
     for at in np.flatnonzero(slots == other).tolist():
         if not isinstance(values[at], str):
             slots[at] = other + 1

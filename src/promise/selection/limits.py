@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from promise.errors import ConfigError
 from promise.job import Job
 from promise.models.base import Estimator
 from promise.selection.board import BASELINE, Board, Task
+from promise.selection.candidates import Candidate
 from promise.selection.grounds import Grounds
 from promise.selection.pace import Pace
 
@@ -17,6 +18,9 @@ FIT_SHARE = 0.2
 
 OTHERS_SHARE = 0.1
 """What completing a family that is behind may cost, as a share of the time left."""
+
+OPENING_SHARE = 0.3
+"""When the first of each family takes more than this share of the time, the quick ones start."""
 
 REFITS = 4
 """The time for so many refits of the best is kept."""
@@ -94,6 +98,19 @@ class Limits:
             end = min(end, self.budget.refits_by_s - self.refit_seconds())
         return end
 
+    def in_order(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Put the quick families first where the first of each already takes much of the time."""
+        firsts: dict[str, tuple[float, int]] = {}
+        for number, candidate in enumerate(candidates):
+            seconds = self.pace.seconds(candidate.family, "", rows=self.grounds.sizes[0])
+            firsts.setdefault(candidate.family, (seconds, number))
+        end, opening_s = self.budget.deadline_s, sum(s for s, _ in firsts.values()) / self.slots
+        if end is None or opening_s < OPENING_SHARE * (end - self.began_s):
+            return list(candidates)
+        opening = [number for _, number in sorted(firsts.values())]
+        rest = [number for number in range(len(candidates)) if number not in opening]
+        return [candidates[number] for number in opening + rest]
+
     def refit_seconds(self) -> float:
         """Expect how long refitting the best on all rows will take."""
         n_rows = self.grounds.train.n_rows
@@ -101,6 +118,9 @@ class Limits:
             self.pace.seconds(e.candidate.family, e.candidate.key(), rows=n_rows)
             for e in self.board.leaders()[:REFITS]
         ]
+        longest = self.longest_fit_s()
+        if longest is not None:
+            needs = [min(need, longest) for need in needs]
         views = self.view_s.get(self.grounds.last_rung, 0.3)
         total = sum(needs) + views * len(needs)
         return 0.5 + 1.2 * max(max(needs, default=0.0) + views, total / self.slots)

@@ -111,7 +111,15 @@ class Run:
             grounds, budget, job, board, pace, monotonic, monotonic(), max(1, job.threads), base_mb
         )
         run = cls(
-            grounds, journal, engine, limits, job, board, deque(candidates), progress, monotonic
+            grounds,
+            journal,
+            engine,
+            limits,
+            job,
+            board,
+            deque(limits.in_order(candidates)),
+            progress,
+            monotonic,
         )
         run.recall()
         return run

@@ -27,6 +27,7 @@ from promise.discovery.report.wording import (
     part,
     score,
     span,
+    tuples,
 )
 
 MAX_VERSIONS = 30
@@ -35,8 +36,7 @@ MAX_VERSIONS = 30
 def race_section(story: dict[str, Any]) -> Html | None:
     """Return how the best score grew over the time of the race."""
     race = part(story, "race")
-    held = [[finite(v) for v in pair] for pair in items(race, "history")]
-    history = sorted((p[0], p[1]) for p in held if len(p) == 2 and None not in p)  # type: ignore[type-var]
+    history = sorted(tuples(items(race, "history"), 2))
     if not history and race.get("trials") is None:
         return None
     words = f"{count(race.get('trials'))} configurations were tried"
@@ -48,27 +48,17 @@ def race_section(story: dict[str, Any]) -> Html | None:
     last, final = history[-1][0], history[-1][1]
     settled = next(when for when, value in history if value == final)
     said = element("p", words, class_="lead")
-    late = element(
-        "p",
-        f"The best score stood at {score(final)} after {span(settled)}"
-        + (
-            ": the race was still finding better models when it ended."
-            if late_find(settled, last, race)
-            else "."
-        ),
-    )
+    end = max(last, finite(race.get("seconds")) or 0.0)
+    verdict = "."
+    if settled > 0.9 * end:
+        verdict = ": the race was still finding better models when it ended."
+    late = element("p", f"The best score stood at {score(final)} after {span(settled)}{verdict}")
     metric = metric_title(metric_of(story))
-    drawing = race_plot(history, metric)  # type: ignore[arg-type]
+    drawing = race_plot(history, metric)
     shown = figure("Best validation score so far", drawing)
     return section(
         "race", "The race", element("div", element("div", said, late), shown, class_="two")
     )
-
-
-def late_find(settled: Any, last: Any, race: dict[str, Any]) -> bool:
-    """Say whether the best score came in the last tenth of the race."""
-    end = max(float(last), finite(race.get("seconds")) or 0.0)
-    return float(settled) > 0.9 * end > 0
 
 
 def next_section(story: dict[str, Any]) -> Html | None:
@@ -89,7 +79,7 @@ def next_section(story: dict[str, Any]) -> Html | None:
 def with_promise(story: dict[str, Any], version: str) -> list[Part]:
     """Return what to do with the registered version."""
     source = shell(part(story, "source").get("name") or "DATA")
-    name = shell(version.split("@")[0])
+    name = shell(version.split("@", maxsplit=1)[0])
     commands = (
         f"promise predict {shell(version)} new_rows.csv --out predictions.csv\n"
         f"promise evaluate {shell(version)} labelled_rows.csv\n"

@@ -23,7 +23,7 @@ Part = str | float | None
 """What goes into an element: markup, or text and numbers, which are escaped."""
 
 
-def element(name: str, *parts: Part, **attributes: Attribute) -> Html:
+def element(name: str, /, *parts: Part, **attributes: Attribute) -> Html:
     """Return an element; underscores in attribute names become dashes, a last one is dropped.
 
     Examples

@@ -9,7 +9,8 @@ from typing import Any
 from promise.discovery.report.answer import answer_section, masthead, warnings_section
 from promise.discovery.report.board import board_section
 from promise.discovery.report.data import findings_section, profile_section, split_section
-from promise.discovery.report.explain import curve_section, errors_section, importance_section
+from promise.discovery.report.errors import errors_section
+from promise.discovery.report.explain import curve_section, importance_section
 from promise.discovery.report.handover import footer, next_section, race_section
 from promise.discovery.report.markup import Html, clip, element, join
 from promise.discovery.report.wording import part
@@ -47,7 +48,7 @@ def render(story: dict[str, Any]) -> str:
     >>> "<script>" in page, "&lt;script&gt;" in page
     (False, True)
     """
-    made = [(key, title, build(story)) for key, title, build in _SECTIONS]
+    made = [(key, title, make(story)) for key, title, make in _SECTIONS]
     shown = [(key, title, body) for key, title, body in made if body is not None]
     links = [element("a", title, href=f"#{key}") for key, title, _ in shown]
     body = element(

@@ -17,7 +17,7 @@ MAX_POINTS = 300
 
 def figure(title: str, drawing: Html, caption: Part = None, numbers: Html | None = None) -> Html:
     """Return a plot under its title, with what it says in words below it."""
-    said = None if caption is None else element("p", caption, class_="caption")
+    said = None if caption is None else element("div", caption, class_="caption")
     head = element("figcaption", title)
     return element("figure", head, drawing, said, numbers)
 
@@ -32,8 +32,8 @@ def key(*entries: tuple[str, str]) -> Html:
 
 
 def curve_plot(
-    points: Sequence[tuple[float, float]],
-    bands: Sequence[tuple[float, float, float, float]],
+    points: Sequence[tuple[float, ...]],
+    bands: Sequence[tuple[float, ...]],
     metric: str,
 ) -> Html:
     """Return score over rows: measured points, the fitted line and its interval."""
@@ -153,7 +153,7 @@ def decile_plot(rows: Sequence[dict[str, Any]]) -> Html:
     return axes.plot("Errors by size of the prediction", *parts)
 
 
-def race_plot(history: Sequence[tuple[float, float]], metric: str) -> Html:
+def race_plot(history: Sequence[tuple[float, ...]], metric: str) -> Html:
     """Return the best validation score over time, as steps."""
     every = max(1, -(-len(history) // MAX_POINTS))
     kept = [*history[::every], history[-1]]

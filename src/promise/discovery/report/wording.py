@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 UNKNOWN = "–"
@@ -39,6 +39,25 @@ def items(story: Mapping[str, Any] | None, key: str) -> list[Any]:
     """Return a list of the story; empty where it is missing."""
     found = (story or {}).get(key)
     return list(found) if isinstance(found, list | tuple) else []
+
+
+def dicts(story: Mapping[str, Any] | None, key: str, *numbers: str) -> list[dict[str, Any]]:
+    """Return the dictionaries of a list in which all these numbers are known."""
+    held = [row for row in items(story, key) if isinstance(row, dict)]
+    return [row for row in held if all(finite(row.get(n)) is not None for n in numbers)]
+
+
+def tuples(rows: Iterable[Any], width: int) -> list[tuple[float, ...]]:
+    """Return the rows that are so many known numbers.
+
+    Examples
+    --------
+    >>> tuples([[1, 2], [3, None], None], 2)
+    [(1.0, 2.0)]
+    """
+    held = [row for row in rows if isinstance(row, list | tuple) and len(row) == width]
+    found = [tuple(v for v in map(finite, row) if v is not None) for row in held]
+    return [row for row in found if len(row) == width]
 
 
 def finite(value: object) -> float | None:

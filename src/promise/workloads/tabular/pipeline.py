@@ -43,14 +43,14 @@ def _train_by_race(source: Source, order: Order, tell: Callable[[str], None]) ->
         raise ConfigError("say which column holds the label: --target COL or --column label=COL.")
     tell("reading")
     schema = infer_schema(source)
-    label = read_label(source, schema, target)
+    label = read_label(source, schema, target, seed=order.seed)
     named = {role: column for column, role in order.columns.items()}
     table = load_table(
         source,
         schema,
         target,
         label,
-        Sampling(sample_size(len(label.rows), "auto"), seed=order.seed),
+        Sampling(sample_size(label.n_labelled, "auto"), seed=order.seed),
         time=named.get("time"),
         group=named.get("group"),
         ignore=tuple(c for c, r in order.columns.items() if r == "ignore"),

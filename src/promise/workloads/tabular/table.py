@@ -16,7 +16,8 @@ from promise.data.source import Source
 from promise.data.split import Split, choose_split
 from promise.data.target import check_target, label_answer, labelled
 from promise.errors import ConfigError, DataError, near
-from promise.kernels.parsing import label_codes
+from promise.kernels.parsing import label_codes, parse_columns
+from promise.kernels.rows import row_hash
 from promise.models.base import Examples
 from promise.pipeline.request import row_order
 
@@ -24,29 +25,36 @@ HOLDOUT, TRAIN = 1, 0
 _STRATA = 10  # quantile bins of a number to stratify by
 
 
+_LABELS = 2_000_000
+"""Labels of more rows than this are kept for a hashed part of them only."""
+
+
 @dataclass(frozen=True)
 class Label:
-    """The label of every row of the source, read in one pass over its single column.
+    """The label of every row of the source, or of a hashed part of a very large one.
 
     Parameters
     ----------
     values
-        Typed values of all labelled rows, in order.
+        Typed values of the labelled rows that are kept, in order.
     rows
         Their row numbers in the source.
     n_source_rows
         How many rows the source has, labelled or not.
+    unlabelled
+        How many rows have no label and are left out.
     """
 
     values: Array
     rows: IntArray
     answer: Answer
     n_source_rows: int
+    unlabelled: int
 
     @property
-    def unlabelled(self) -> int:
-        """How many rows have no label and are left out."""
-        return self.n_source_rows - len(self.rows)
+    def n_labelled(self) -> int:
+        """How many rows have a label."""
+        return self.n_source_rows - self.unlabelled
 
     @property
     def y(self) -> Array:
@@ -56,16 +64,38 @@ class Label:
         return self.values.astype(np.float64)
 
 
-def read_label(source: Source, schema: Schema, target: str) -> Label:
-    """Read and judge the target; every way in which it cannot be learned is told in words."""
+def read_label(source: Source, schema: Schema, target: str, *, seed: int, least: int = 0) -> Label:
+    """Read and judge the target; every way in which it cannot be learned is told in words.
+
+    Parameters
+    ----------
+    least
+        How many rows are wanted in any case; twice as many labels are kept.
+    """
     if target not in schema:
         raise DataError(f"{source.name} has no column {target!r}; {near(target, schema.names)}")
-    columns, rows = read_columns(source, schema.only((target,)))
-    field = schema[target]
-    check_target(columns[target], field)
-    known = labelled(columns[target])
-    values = columns[target][known]
-    return Label(values, rows[known], label_answer(values, field), len(rows))
+    field, fields = schema[target], schema.only((target,)).to_json()
+    share = max(_LABELS, 2 * least) / max(1, source.size().rows)
+    limit = np.uint64(min(1.0, share) * (2**64 - 1025))
+    parts, kept, n_rows, unlabelled = [], [], 0, 0
+    for first, table in source.batches([target]):
+        rows = np.arange(first, first + table.num_rows)
+        values = parse_columns(table, fields)[target]
+        known = labelled(values)
+        n_rows, unlabelled = n_rows + len(rows), unlabelled + int((~known).sum())
+        keep = row_hash(rows, seed) <= limit if share < 1 else np.ones(len(rows), dtype=np.bool_)
+        parts.append(values[keep])
+        kept.append(rows[keep])
+    values = np.concatenate(parts) if parts else np.zeros(0)
+    check_target(values, field)
+    known = labelled(values)
+    return Label(
+        values[known],
+        np.concatenate(kept)[known],
+        label_answer(values[known], field),
+        n_rows,
+        unlabelled,
+    )
 
 
 @dataclass(frozen=True)

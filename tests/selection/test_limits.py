@@ -1,0 +1,77 @@
+"""Time and memory: what may still start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from promise.data.schema import Schema
+from promise.errors import ConfigError
+from promise.features.table import view
+from promise.job import Job
+from promise.metrics.pointwise import default_metric
+from promise.models.base import Examples
+from promise.models.boosting import LightGBM
+from promise.models.linear import Linear
+from promise.selection.board import Board, Task
+from promise.selection.candidates import Candidate
+from promise.selection.grounds import Grounds
+from promise.selection.limits import Budget, Limits
+from promise.selection.pace import Pace
+
+
+@pytest.fixture
+def limits(number_table: tuple[Schema, Examples], tmp_path: Path) -> Limits:
+    schema, train = number_table
+    folds = [(np.arange(200), np.arange(200, 240))]
+    grounds = Grounds.prepare(train, schema, default_metric(train.answer), folds, Job(), tmp_path)
+    budget, board = Budget(deadline_s=100.0), Board(grounds.stages, 1, 1)
+    job = Job(memory_mb=500.0)
+    return Limits(grounds, budget, job, board, Pace(4, 0), lambda: 0.0, 0.0, slots=2)
+
+
+def candidate(schema: Schema, *, slow: bool) -> Candidate:
+    name, estimator = ("slow", LightGBM()) if slow else ("quick", Linear())
+    return Candidate(name, "plain", view("plain", schema), estimator)
+
+
+def test_nothing_starts_that_cannot_end(
+    limits: Limits, number_table: tuple[Schema, Examples]
+) -> None:
+    task = Task(candidate(number_table[0], slow=True), 0, 0, 0)
+    limits.pace.learn("lightgbm", task.id[0], rows=200, seconds=5.0)
+    assert limits.affordable(task)
+    limits.monotonic = lambda: 96.0
+    assert not limits.affordable(task)
+
+
+def test_no_fit_takes_more_than_its_share(limits: Limits) -> None:
+    assert limits.fit_deadline_s() == pytest.approx(20.0)
+    limits.monotonic = lambda: 95.0
+    assert limits.fit_deadline_s() == pytest.approx(100.0)
+
+
+def test_quick_families_open_where_time_is_short(
+    limits: Limits, number_table: tuple[Schema, Examples]
+) -> None:
+    both = [candidate(number_table[0], slow=slow) for slow in (True, False)]
+    assert [c.name for c in limits.in_order(both)] == ["slow", "quick"]
+    limits.pace.learn("lightgbm", "x", rows=200, seconds=70.0)
+    assert [c.name for c in limits.in_order(both)] == ["quick", "slow"]
+
+
+def test_fits_wait_for_memory(limits: Limits, number_table: tuple[Schema, Examples]) -> None:
+    task = Task(candidate(number_table[0], slow=True), 0, 0, 0)
+    assert not limits.crowded(task, [])
+    limits.base_mb = 300.0
+    assert limits.refused(task) is None
+    assert limits.crowded(task, [task])
+    limits.base_mb = 450.0
+    assert "are left for a fit" in (limits.refused(task) or "")
+
+
+def test_a_race_needs_a_budget() -> None:
+    with pytest.raises(ConfigError, match="a deadline or a number of trials"):
+        Budget()
