@@ -18,7 +18,7 @@ from promise.profiling.drift import psi
 from promise.profiling.findings import Finding
 from promise.profiling.profile import profile_source
 
-N = 3000
+N = 2000
 
 
 def base(seed: int = 7, n: int = N) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def named(findings: list[Finding], check: str) -> tuple[str, ...]:
     return tuple(name for f in findings if f.check == check for name in f.columns)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("target", ["score", "bought"])
 def test_an_honest_table_raises_no_alarm(seed: int, target: str) -> None:
     columns = base(seed)
@@ -60,7 +60,7 @@ def test_an_honest_table_raises_no_alarm(seed: int, target: str) -> None:
 
 
 def leaky() -> dict[str, tuple[str, dict[str, Any], str, tuple[str, ...]]]:
-    """Return per trap the target, the columns that set it, the check and the columns to be named."""
+    """Return per trap the target, the columns that set it, the check and whom it names."""
     rng = np.random.default_rng(11)
     honest = base()
     score, yes = honest["score"], honest["bought"] == "yes"
@@ -183,7 +183,7 @@ def test_imbalance_repeats_and_sorting_are_noted() -> None:
     twice = {k: pa.concat_arrays([pa.array(v), pa.array(v)[:300]]) for k, v in columns.items()}
     findings = found_in(twice, "bought")
     assert named(findings, "imbalance") == ("bought",)
-    assert "300 of 3,300 rows" in next(f for f in findings if f.check == "duplicates").evidence
+    assert "300 of 2,300 rows" in next(f for f in findings if f.check == "duplicates").evidence
     table = pa.table(base()).drop_columns("bought").sort_by("score")
     assert named(found_in(table.to_pydict(), "score"), "sorted_by_label") == ("score",)
 

@@ -10,9 +10,8 @@ import pyarrow as pa
 import pytest
 
 from promise.clock import ManualClock
-from promise.data.infer import infer_schema
 from promise.data.schema import Field, Schema
-from promise.data.source import BadRows, Size, open_source
+from promise.data.source import BadRows, Size
 from promise.errors import DataError
 from promise.kernels.rows import row_hash
 from promise.profiling.profile import Profile, profile_source
@@ -181,12 +180,15 @@ def test_a_source_without_rows_or_with_empty_columns_is_profiled() -> None:
     assert empty.n_rows == 0
 
 
-def test_many_columns_keep_a_smaller_sample() -> None:
-    n = 2500
+def test_many_columns_keep_a_smaller_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    n = 600
     rng = np.random.default_rng(1)
-    table = pa.table({f"c{i}": rng.normal(size=60) for i in range(n)})
-    found = profile_source(Batched([table]), infer_schema(open_source(table)))
+    table = pa.table({f"c{i}": rng.normal(size=600) for i in range(n)})
+    schema = Schema(tuple(Field(f"c{i}", "number") for i in range(n)))
+    monkeypatch.setattr("promise.profiling.profile._SAMPLE_CELLS", 500 * n)
+    found = profile_source(Batched([table]), schema)
     assert found.n_columns == len(found.columns) == n
+    assert len(found.sample_rows) == 500
 
 
 def test_an_unknown_target_is_named_with_its_neighbours() -> None:

@@ -65,10 +65,10 @@ def test_quick_families_open_where_time_is_short(
 def test_fits_wait_for_memory(limits: Limits, number_table: tuple[Schema, Examples]) -> None:
     task = Task(candidate(number_table[0], slow=True), 0, 0, 0)
     assert not limits.crowded(task, [])
-    limits.base_mb = 300.0
+    limits.base_mb = 500.0 - 1.5 * limits.memory_mb(task)
     assert limits.refused(task) is None
     assert limits.crowded(task, [task])
-    limits.base_mb = 450.0
+    limits.base_mb = 500.0 - 0.5 * limits.memory_mb(task)
     assert "are left for a fit" in (limits.refused(task) or "")
 
 

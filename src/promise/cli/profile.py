@@ -92,7 +92,7 @@ def _show(name: str, found: Profile, schema: Schema, findings: list[Finding]) ->
     if found.bad_rows:
         about += f", {found.bad_rows:,} bad rows left out"
     screen.print(f"{about}, {found.seconds:.1f} s", markup=False, highlight=False)
-    screen.print(_columns_table(found, schema))
+    screen.print(_columns_table(found, schema, narrow=screen.width < 120))
     if len(found.columns) > _SHOWN_COLUMNS:
         screen.print(f"… and {len(found.columns) - _SHOWN_COLUMNS:,} more columns; see --json.")
     if not findings:
@@ -104,26 +104,28 @@ def _show(name: str, found: Profile, schema: Schema, findings: list[Finding]) ->
         screen.print(f"    fix: {finding.fix}", markup=False, highlight=False, style="dim")
 
 
-def _columns_table(found: Profile, schema: Schema) -> Table:
+def _columns_table(found: Profile, schema: Schema, *, narrow: bool) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for title in ("column", "type"):
-        table.add_column(title)
-    for title in ("missing", "distinct", "min", "median", "max"):
-        table.add_column(title, justify="right")
-    table.add_column("most frequent", max_width=32, no_wrap=True)
-    if found.target is not None:
-        table.add_column(f"with {found.target}", justify="right")
-    table.add_column("seems to be")
+    target = "" if found.target is None else f"with {found.target}"
+    titles = ("column", "type", "missing", "distinct", "min", "median", "max", "most frequent")
+    titles += (target, "seems to be")
+    # a narrow terminal keeps what matters most
+    shown = [t for t in titles if t and not (narrow and t in ("min", "max", "most frequent"))]
+    for title in shown:
+        right = title not in ("column", "type", "most frequent", "seems to be")
+        table.add_column(title, justify="right" if right else "left", no_wrap=True, max_width=32)
     for column in found.columns[:_SHOWN_COLUMNS]:
-        table.add_row(*_cells(column, schema, found.target))
+        cells = dict(zip(titles, _cells(column, schema), strict=True))
+        table.add_row(*(cells[title] for title in shown))
     return table
 
 
-def _cells(column: ColumnProfile, schema: Schema, target: str | None) -> list[str]:
+def _cells(column: ColumnProfile, schema: Schema) -> list[str]:
     top = ", ".join(
         f"{_value(v)} {n / max(1, column.n_rows):.0%}" for v, n in column.top[:2] if n > 1
     )
-    cells = [
+    kind = {"pearson": "r", "eta": "η", "cramers_v": "V"}.get(column.correlation_kind or "")
+    return [
         column.name,
         schema[column.name].type,
         f"{column.missing / column.n_rows:.1%}" if column.missing else "",
@@ -132,11 +134,9 @@ def _cells(column: ColumnProfile, schema: Schema, target: str | None) -> list[st
         _value(dict(column.quantiles).get("p50")),
         _value(column.max),
         top,
+        "" if kind is None else f"{kind} {column.correlation:.2f}",
+        ", ".join(column.guesses),
     ]
-    if target is not None:
-        kind = {"pearson": "r", "eta": "η", "cramers_v": "V"}.get(column.correlation_kind or "")
-        cells.append("" if kind is None else f"{kind} {column.correlation:.2f}")
-    return [*cells, ", ".join(column.guesses)]
 
 
 def _value(value: float | str | None) -> str:

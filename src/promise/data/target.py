@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from promise.data.answer import Answer, Class, Number
 from promise.data.columns import Array
@@ -30,6 +34,24 @@ def labelled(values: Array) -> npt.NDArray[np.bool_]:
     if values.dtype.kind == "O":
         return np.array([value is not None for value in values], dtype=bool)
     return np.ones(len(values), dtype=bool)
+
+
+def infinite(column: Any) -> npt.NDArray[np.bool_]:
+    """Return which cells of an Arrow column, as it came, spell an infinite number.
+
+    Examples
+    --------
+    >>> infinite(pa.chunked_array([["1.5", "-Inf", None]])).tolist()
+    [False, True, False]
+    """
+    if pa.types.is_floating(column.type):
+        mask = pc.is_inf(column)
+    elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        mask = pc.match_substring_regex(column, r"^\s*[+-]?inf(inity)?\s*$", ignore_case=True)
+    else:
+        return np.zeros(len(column), dtype=np.bool_)
+    found: npt.NDArray[np.bool_] = pc.fill_null(mask, False).to_numpy()
+    return found
 
 
 def check_target(values: Array, field: Field) -> int:

@@ -20,6 +20,9 @@ from promise.job import Job
 from promise.models.base import ESTIMATORS
 from promise.workloads.tabular.learn import Terms, learn
 
+_SLOWEST = 4.0
+"""A machine is not expected to be slower than this for what is left of a run."""
+
 
 def discover(
     data: Any,
@@ -85,7 +88,9 @@ def run(data: Any, options: Options, watcher: Watcher, *, began: float | None = 
         ground = survey(data, options, watcher)
         job = replace(job, threads=min(job.threads, ground.preflight.at_once))
         budget_s = None if options.trials is not None else options.budget_s
-        plan = Plan.make(began, time.monotonic(), budget_s, ground.read_s)
+        now = time.monotonic()
+        pace = min(_SLOWEST, max(1.0, (now - began) / max(0.1, time.process_time())))
+        plan = Plan.make(began, now, budget_s, read_s=ground.read_s, pace=pace)
         watcher.step("racing")
         terms = Terms(
             metric=ground.metric,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 _REFIT_SHARE = 0.14
 _DELIVER_SHARE = 0.10
-_DELIVER_AT_LEAST_S = 6.0
+_DELIVER_AT_LEAST_S = 8.0  # registering, exporting and a fresh interpreter, on an idle machine
 _DELIVER_AT_MOST_S = 45.0
 
 
@@ -32,8 +32,23 @@ class Plan:
     end: float | None
 
     @classmethod
-    def make(cls, start: float, now: float, budget_s: float | None, read_s: float = 0.0) -> Plan:
-        """Divide what is left of a budget; `read_s` is what one pass over the data costs.
+    def make(
+        cls,
+        start: float,
+        now: float,
+        budget_s: float | None,
+        *,
+        read_s: float = 0.0,
+        pace: float = 1.0,
+    ) -> Plan:
+        """Divide what is left of a budget.
+
+        Parameters
+        ----------
+        read_s
+            What one pass over the data costs.
+        pace
+            Seconds on the wall for one second of computing: above 1 where others use the machine.
 
         Examples
         --------
@@ -45,7 +60,8 @@ class Plan:
             return cls(start, None, None, None, None, None)
         end = start + budget_s
         left = max(1.0, end - now)
-        deliver = min(max(_DELIVER_SHARE * left, _DELIVER_AT_LEAST_S), _DELIVER_AT_MOST_S)
+        least = _DELIVER_AT_LEAST_S * pace
+        deliver = max(min(_DELIVER_SHARE * left, _DELIVER_AT_MOST_S), least)
         # verifying the export reads the data once more, in a fresh interpreter
         deliver = min(deliver + read_s, left / 2)
         refit = end - deliver

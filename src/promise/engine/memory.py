@@ -201,7 +201,7 @@ class MemoryWatch(threading.Thread):
         on_sample: Callable[[Sample], None] | None = None,
         *,
         bound_mb: float | None = None,
-        hz: float = 20.0,
+        hz: float = 12.0,
         root: int | None = None,
     ) -> None:
         super().__init__(name="promise-memory-watch", daemon=True)

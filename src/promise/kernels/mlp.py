@@ -140,7 +140,7 @@ def train_epoch(
             moments,
             epoch * steps + step + 1,
             float(params.get("learning_rate", 3e-3)) * pace,
-            float(params.get("weight_decay", 0.02)),
+            float(params.get("weight_decay", 1.0)),
         )
     return {**model, "rounds": epoch + 1}
 

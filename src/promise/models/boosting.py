@@ -50,7 +50,7 @@ def _terms(train: Examples, valid: Examples | None, job: Job, kind: str) -> dict
     }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FittedXGBoost:
     """Trees learned by XGBoost; predicts on one thread, so that many may share it."""
 
@@ -172,7 +172,7 @@ class XGBoost:
         return 8 + bins + max(sketch, rounds + 0.005 * _trees(outputs))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FittedLightGBM:
     """Trees learned by LightGBM; predicts on one thread, so that many may share it."""
 

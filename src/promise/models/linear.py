@@ -118,6 +118,8 @@ class Linear:
     def memory_mb(cls, rows: int, columns: int, classes: int) -> float:
         """Return the memory of cached blocks, the normal equations and the coefficients."""
         cached = min(rows * columns * 4, 2**25 * 4)
-        solved = 3 * 8 * min(columns, max(rows, 1)) ** 2 if classes == 0 else 0
+        blocks = 12 * min(rows * columns, 2**21)
+        solved = 3 * 8 * min(columns, rows) ** 2 if classes == 0 else 0
         coefficients = 25 * 8 * columns * max(1, classes)
-        return 30.0 + (cached + solved + coefficients + rows * 8 * max(2, classes)) / 2**20
+        labels = 8 * rows * max(2, classes)
+        return 3.0 + (cached + blocks + solved + coefficients + labels) / 2**20

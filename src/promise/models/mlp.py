@@ -71,7 +71,7 @@ class Perceptron:
     epochs: int = 30
     rounds: int | None = None
     learning_rate: float = 3e-3
-    weight_decay: float = 0.02
+    weight_decay: float = 1.0
     dropout: float = 0.1
     batch: int | None = None
 
@@ -101,7 +101,7 @@ class Perceptron:
             "width": Choice((64, 128, 256)),
             "depth": Choice((1, 2, 3)),
             "learning_rate": Range(5e-4, 1e-2, log=True),
-            "weight_decay": Range(1e-3, 0.3, log=True),
+            "weight_decay": Range(0.1, 5.0, log=True),
             "dropout": Choice((0.0, 0.1, 0.3)),
         }
 
@@ -110,4 +110,4 @@ class Perceptron:
         """Return the memory of weights, their moments and one batch, at the default size."""
         weights = 4 * (128 * (columns + 128 + max(1, classes)))
         batch = 4 * 512 * (3 * columns + 6 * 128 + 3 * max(1, classes))
-        return 15.0 + (weights * 4 * 6 + batch * 4 + rows * (40 + 8 * max(1, classes))) / 2**20
+        return 2.0 + (weights * 4 * 6 + batch + rows * (40 + 8 * max(1, classes))) / 2**20

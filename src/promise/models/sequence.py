@@ -126,4 +126,4 @@ class LSTM:
         """Return the memory of PyTorch itself, the standardised rows, windows and one batch."""
         steps = 512 * 12 * (columns + 12 * 64) * 4
         data = rows * (2 * columns * 4 + 12 * 8 * 3 + 16 + 8 * max(1, classes))
-        return 190.0 + (steps * 2 + data + 4 * 12 * 64 * (columns + 64)) / 2**20
+        return 245.0 + (steps * 2 + data + 4 * 12 * 64 * (columns + 64)) / 2**20

@@ -102,7 +102,8 @@ class DecisionTree:
     @classmethod
     def memory_mb(cls, rows: int, columns: int, classes: int) -> float:
         """Return the memory of scikit-learn's tree and of its arrays."""
-        return 15.0 + _grown_mb(rows, 5, classes, trees=1) + rows * 40 / 2**20
+        nodes = 0.4 * rows * (64 + 8 * max(1, classes))
+        return 1.0 + (nodes + 130 * rows) / 2**20
 
 
 @dataclass(frozen=True)
@@ -180,11 +181,8 @@ class Forest:
     @classmethod
     def memory_mb(cls, rows: int, columns: int, classes: int) -> float:
         """Return the memory of one batch of scikit-learn's trees and of 200 packed ones."""
-        nodes = 200 * rows * 0.5
-        packed = nodes * (25 + 2 * max(1, classes)) / 2**20
-        return 20.0 + _grown_mb(rows, 1, classes, trees=8) + 2.0 * packed
-
-
-def _grown_mb(rows: int, min_leaf: int, classes: int, trees: int) -> float:
-    """Return the memory of scikit-learn's own trees: 64 bytes a node and its class counts."""
-    return trees * rows / min_leaf * (64 + 8 * max(1, classes)) / 2**20
+        # Nodes per row of a fully grown tree: numbers split to the end, few classes do not.
+        nodes = rows * (1.3 if classes == 0 else min(1.2, 0.2 * classes))
+        packed = 200 * nodes * (40 + 3 * max(1, classes))
+        grown = 8 * nodes * (64 + 8 * max(1, classes))
+        return 3.0 + (packed + grown) / 2**20

@@ -46,6 +46,7 @@ __all__ = ["Finding", "check_profile", "check_split", "check_table", "schema_wit
 
 _LOOKED_AT = 20_000
 _LEARNED_FROM = 8_000
+_MOST_COLUMNS = 1_000
 
 
 def check_table(
@@ -81,6 +82,8 @@ def check_table(
     plain = list(_plain_findings(profile, columns, inputs))
     useless = _named(f for f in plain if f.check in DROPPED)
     live = tuple(n for n in inputs if n not in useless)
+    live = _closest(profile, live)
+    columns = columns.only(dict.fromkeys((*live, *((time,) if time else ()))))
     looked = choose_rows(columns, y, answer, rows, limit=_LOOKED_AT, seed=seed)
     few = choose_rows(columns, y, answer, rows, limit=_LEARNED_FROM, seed=seed)
     leaks = list(_leaks(profile, looked, few, live, target, time))
@@ -189,6 +192,15 @@ def check_split(
     return by_severity(findings)
 
 
+def _closest(profile: Profile, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns worth a close look: in very wide tables those nearest to the target."""
+    if len(names) <= _MOST_COLUMNS:
+        return names
+    strength = {c.name: abs(c.correlation or 0.0) for c in profile.columns}
+    kept = set(sorted(names, key=lambda n: -strength.get(n, 0.0))[:_MOST_COLUMNS])
+    return tuple(n for n in names if n in kept)
+
+
 def _plain_findings(
     profile: Profile, columns: Columns, inputs: tuple[str, ...]
 ) -> Iterator[Finding]:
@@ -198,7 +210,7 @@ def _plain_findings(
     yield from empty
     yield from keys
     useless = _named(f for f in (*empty, *keys) if f.check in DROPPED)
-    live = tuple(n for n in inputs if n not in useless)
+    live = _closest(profile, tuple(n for n in inputs if n not in useless))
     yield from find_repeats(profile)
     yield from find_null_words(profile, inputs)
     yield from find_kept_null_words(profile, inputs)

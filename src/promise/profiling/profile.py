@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from promise.data.columns import Array, Columns, IntArray
 from promise.data.schema import Schema
 from promise.data.source import Source
 from promise.errors import DataError, near
-from promise.kernels.parsing import parse_columns
+from promise.kernels.parsing import parse_column
 from promise.profiling.association import association
 from promise.profiling.column import ColumnProfile
 from promise.profiling.guesses import guess
@@ -116,14 +117,15 @@ def profile_source(
     repeats = RowRepeats()
     n_rows = 0
     with ThreadPoolExecutor(max(1, threads)) as pool:
+        each = pool.map if threads > 1 else map
         for first_row, table in _ahead(source.batches(schema.names, CHUNK_ROWS), threads):
-            work = [pool.submit(repeats.add, table), pool.submit(sample.add, first_row, table)]
-            work += [
-                pool.submit(tally.add, table[tally.field.name].combine_chunks())
-                for tally in tallies
+            work: list[Callable[[], None]] = [
+                partial(repeats.add, table),
+                partial(sample.add, first_row, table),
             ]
-            for done in work:
-                done.result()
+            work += [partial(t.add, table[t.field.name].combine_chunks()) for t in tallies]
+            for _ in each(_call, work):
+                pass
             n_rows += table.num_rows
             if progress is not None:
                 progress(n_rows)
@@ -143,6 +145,10 @@ def profile_source(
     )
 
 
+def _call(work: Callable[[], None]) -> None:
+    work()
+
+
 def _ahead(batches: Iterator[tuple[int, pa.Table]], threads: int) -> Iterator[tuple[int, pa.Table]]:
     """Yield the batches; with several threads the next one is read meanwhile."""
     if threads < 2:
@@ -158,7 +164,9 @@ def _ahead(batches: Iterator[tuple[int, pa.Table]], threads: int) -> Iterator[tu
 def _typed(cells: pa.Table | None, schema: Schema) -> Columns:
     if cells is None:
         cells = pa.table({name: pa.array([], pa.string()) for name in schema.names})
-    return Columns(parse_columns(cells, schema.to_json()))
+    return Columns(
+        {f.name: parse_column(cells[f.name].combine_chunks(), asdict(f)) for f in schema}
+    )
 
 
 def _finished(

@@ -23,6 +23,9 @@ POOL = 14
 ROWS = 20_000
 """Rows looked at while choosing; more do not change the choice, only its time."""
 
+CELLS = 1_000_000
+"""Rows × classes looked at, likewise."""
+
 SMOOTH = 0.1
 """How much log loss counts beside a decision metric, whose steps are coarse and noisy."""
 
@@ -138,7 +141,8 @@ def choose_blend(
         Best first; those past `POOL` are not looked at.
     """
     rng = np.random.default_rng(seed)
-    shuffled = rng.permutation(len(y))[:ROWS]
+    classes = 1 if outputs[0].ndim == 1 else outputs[0].shape[1]
+    shuffled = rng.permutation(len(y))[: max(500, min(ROWS, CELLS // classes))]
     costs = np.zeros(len(outputs)) if costs is None else costs
     pool = [np.asarray(o, dtype=np.float64)[shuffled] for o in outputs[:POOL]]
     y = y[shuffled]

@@ -21,26 +21,41 @@ Listed = tuple[str, str, Mapping[str, Any]]
 MODULES = {"deep": "torch"}
 """The module that shows whether an extra is installed."""
 
+SMALL_STEPS = {"leaves": 15, "min_leaf": 10, "column_sample": 0.7, "l2": 1.0}
+GENTLE = {"max_depth": 7, "learning_rate": 0.06, "min_leaf": 3, "subsample": 0.8,
+          "column_sample": 0.6}  # fmt: skip
+SMOOTH_TREES = {"variant": "extra", "min_leaf": 2, "max_features": 0.7}
+
 DEFAULT: tuple[Listed, ...] = (
     ("baseline", "plain", {}),
     ("lightgbm", "plain", {}),
     ("linear", "linear", {}),
-    ("random_forest", "plain", {"variant": "extra"}),
+    ("lightgbm", "rich", SMALL_STEPS),
+    ("random_forest", "encoded", SMOOTH_TREES),
     ("xgboost", "plain", {}),
     ("decision_tree", "plain", {}),
-    ("mlp", "linear", {}),
+    ("mlp", "linear", {"members": 2}),
     ("lstm", "linear", {}),
-    ("lightgbm", "rich", {"leaves": 15, "min_leaf": 10, "column_sample": 0.7, "l2": 1.0}),
     ("linear", "linear", {"basis": "rbf"}),
+    ("xgboost", "rich", GENTLE),
+    ("lightgbm", "rich", {"extra_trees": True, "column_sample": 0.7, "min_leaf": 10}),
     ("random_forest", "plain", {"variant": "random"}),
-    ("xgboost", "encoded", {"max_depth": 4, "subsample": 0.8, "column_sample": 0.7}),
-    ("lightgbm", "plain", {"extra_trees": True, "leaves": 63, "column_sample": 0.7}),
+    ("lightgbm", "plain", {**SMALL_STEPS, "leaves": 8, "learning_rate": 0.08}),
     ("linear", "linear", {"basis": "quadratic"}),
-    ("lightgbm", "encoded", {"leaves": 63, "learning_rate": 0.03, "min_leaf": 5,
-                             "column_sample": 0.5}),
-    ("xgboost", "rich", {"max_depth": 8, "learning_rate": 0.05, "min_leaf": 3, "subsample": 0.8}),
-    ("random_forest", "encoded", {"variant": "extra", "min_leaf": 2}),
+    ("random_forest", "plain", {"variant": "extra"}),
+    ("xgboost", "plain", {**GENTLE, "max_depth": 9}),
+    ("lightgbm", "plain", {"linear_leaves": True, "leaves": 15}),
+    ("random_forest", "rich", SMOOTH_TREES),
+    ("lightgbm", "encoded", {"leaves": 127, "learning_rate": 0.04, "min_leaf": 5,
+                             "column_sample": 0.5, "subsample": 0.8}),
+    ("xgboost", "encoded", {"max_depth": 4, "learning_rate": 0.08, "subsample": 0.8,
+                            "column_sample": 0.7}),
+    ("linear", "linear", {"basis": "rbf", "gamma_scale": 0.1}),
 )  # fmt: skip
+"""Strong and diverse first: each family once, then what most often joined the best blends.
+
+Ordered on eight small tables by the holdout score of each candidate alone and in blends.
+"""
 
 ABSOLUTE = ("mae", "mape", "median_absolute_error")
 """Metrics that the median answers best."""

@@ -13,7 +13,7 @@ from promise.kernels.calibrating import apply_temperature, fit_multipliers, fit_
 from promise.metrics.pointwise import Metric
 from promise.selection.board import BASELINE, Board, Entry
 from promise.selection.candidates import Trial, pooled
-from promise.selection.ensemble import blended, choose_blend
+from promise.selection.ensemble import POOL, blended, choose_blend
 from promise.selection.grounds import Grounds
 
 ENSEMBLE = "ensemble"
@@ -21,6 +21,9 @@ ENSEMBLE = "ensemble"
 
 LATENCY_MS = 20.0
 """What the members of a blend may cost together, per row of a batch."""
+
+BLEND_CELLS = 40_000_000
+"""Outputs held at once have at most so many cells (320 MB): thousands of classes do not blend."""
 
 TUNED_CELLS = 400_000
 """Multipliers are searched on at most so many rows × classes; above, they follow the shares."""
@@ -49,8 +52,8 @@ class RaceResult:
     winner
         `"ensemble"`, or the name of a trial.
     outputs
-        By name, for the blend and all listed trials: validation output of each training row, NaN
-        in rows that are not covered.
+        By name, for the blend and the listed trials (only the winner where there are very many
+        classes): validation output of each training row, NaN in rows that are not covered.
     finish
         By name: temperature and multipliers, fitted on those outputs.
     scores
@@ -110,29 +113,20 @@ def conclude(
     blend: tuple[tuple[Trial, float], ...] = ()
     winner = good[0].name if good else ""
     if good:
-        pool = comparable(good)
-        whole = [pooled(t, list(grounds.folds), len(y)) for t in pool]
-        covered = np.isfinite(whole[0].reshape(len(y), -1)).all(axis=1)
-        choice = choose_blend(
-            [w[covered] for w in whole],
-            y[covered],
-            metric,
-            seed=grounds.job.seed,
-            costs=np.array([t.predict_ms for t in pool]),
-            cost_limit=LATENCY_MS if latency_ms is None else latency_ms,
-            multipliers=neutral,
-        )
-        chosen = [(t, float(w)) for t, w in zip(pool, choice.weights, strict=True) if w > 0]
-        blend = tuple(sorted(chosen, key=lambda member: -member[1])) if choice.wins else ()
+        blend, output = blend_of(grounds, good, latency_ms)
         if blend:
-            winner = ENSEMBLE
-            outputs[ENSEMBLE] = blended(whole, choice.weights)
+            winner, outputs[ENSEMBLE] = ENSEMBLE, output
+    roomy = len(y) * max(1, grounds.train.n_classes) * len(listed) <= BLEND_CELLS
     for trial in listed:
-        if trial.ok:
+        if trial.ok and (roomy or trial.name == winner):
             outputs[trial.name] = pooled(trial, list(grounds.folds), len(y))
     finish = {n: finish_of(metric, y, out, neutral, is_winner=n == winner)
               for n, out in outputs.items()}  # fmt: skip
     scores = {n: score_of(metric, y, out, finish[n]) for n, out in outputs.items()}
+    plain = Finish(multipliers=None if neutral is None else tuple(neutral.tolist()))
+    for trial in listed:
+        finish.setdefault(trial.name, plain)
+        scores.setdefault(trial.name, trial.score)
     grounds.tidy(
         t.fitted[0] for t in trials if t.fitted and (t.name in names or t in [b for b, _ in blend])
     )
@@ -149,6 +143,39 @@ def conclude(
         stopped=stopped,
         grounds=grounds,
     )
+
+
+def blend_of(
+    grounds: Grounds, good: Sequence[Trial], latency_ms: float | None
+) -> tuple[tuple[tuple[Trial, float], ...], Array]:
+    """Choose the blend among trials that cover the same rows; no members where it does not win."""
+    y = grounds.train.y
+    cells = len(y) * max(1, grounds.train.n_classes)
+    pool = diverse(comparable(good), min(POOL, max(1, BLEND_CELLS // cells)))
+    whole = [pooled(t, list(grounds.folds), len(y)) for t in pool]
+    covered = np.isfinite(whole[0].reshape(len(y), -1)).all(axis=1)
+    choice = choose_blend(
+        [w[covered] for w in whole],
+        y[covered],
+        grounds.metric,
+        seed=grounds.job.seed,
+        costs=np.array([t.predict_ms for t in pool]),
+        cost_limit=LATENCY_MS if latency_ms is None else latency_ms,
+        multipliers=grounds.neutral,
+    )
+    if not choice.wins:
+        return (), whole[0]
+    chosen = [(t, float(w)) for t, w in zip(pool, choice.weights, strict=True) if w > 0]
+    members = tuple(sorted(chosen, key=lambda member: -member[1]))
+    return members, blended(whole, choice.weights)
+
+
+def diverse(trials: Sequence[Trial], size: int) -> list[Trial]:
+    """Return the best of each family, then the best of all, up to a size and in order."""
+    bests = [t for t in best_of_families(trials) if t.family != BASELINE][:size]
+    rest = [t for t in trials if t not in bests and t.family != BASELINE]
+    chosen = {t.name for t in [*bests, *rest][:size]}
+    return [t for t in trials if t.name in chosen] or list(trials[:1])
 
 
 def trial_of(grounds: Grounds, entry: Entry) -> Trial:

@@ -129,7 +129,9 @@ def _placed(
         inside = {d.address for d in group}
         others = [d for d in mine if d.address not in inside]
         alone = not any(d.needs & inside for d in others)
-        if alone and _size(group) <= SMALL and not _clash(group, library, part):
+        fits = _size(group) <= SMALL and own + _size(group) <= LINE_LIMIT
+        if alone and fits and not _clash(group, library, part):
+            own += _size(group)
             yield part.file, group
         elif _size(group) <= LINE_LIMIT and not _clash(group, library):
             yield _fresh(theme, part, taken), group

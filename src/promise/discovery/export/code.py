@@ -111,6 +111,7 @@ def _flags(plan: ExportPlan) -> frozenset[str]:
         "ordered": "lstm" in plan.families and plan.order is not None,
         "partitions": any((plan.reader or {}).get("constants") or ()),
         "jsonl": reads_jsonl(plan),
+        "refitted": all(member.refitted for member in plan.members),
         "sampled": "lstm" in plan.families and plan.order is None,
         "chunked_terms": any("terms" in _chunked(plan, f) for f in plan.families),
         "chunked_codes": any("codes" in _chunked(plan, f) for f in plan.families),

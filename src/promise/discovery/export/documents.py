@@ -71,7 +71,7 @@ def _file_lines(files: Collection[str]) -> list[str]:
 
 def model_card(plan: ExportPlan) -> str:
     """Write MODEL_CARD.md."""
-    return render(
+    card = render(
         template("MODEL_CARD.md"),
         {
             **_shared(plan),
@@ -94,6 +94,7 @@ def model_card(plan: ExportPlan) -> str:
         },
         (),
     )
+    return re.sub(r"\n{3,}", "\n\n", card)
 
 
 def _shared(plan: ExportPlan) -> dict[str, str]:
@@ -191,6 +192,8 @@ def _findings(findings: tuple[Mapping[str, Any], ...]) -> str:
 
 def _limits(plan: ExportPlan) -> str:
     lines = []
+    if plan.temperature is not None and plan.classes:
+        lines.append("- Probabilities are calibrated on validation rows of this split only.")
     if plan.rows_used < plan.n_source_rows:
         lines.append(
             f"- It learned from a sample: {plan.rows_used:,} of {plan.n_source_rows:,} rows. "

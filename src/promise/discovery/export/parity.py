@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def verify(
     folder: Path,
     *,
     expected_score: float,
-    data: str | Path | None = None,
+    data: str | Path | Sequence[str | Path] | None = None,
     python: str = sys.executable,
     timeout_s: float | None = 600,
 ) -> Parity:
@@ -65,8 +66,9 @@ def verify(
     ArtifactError
         When the exported code does not run at all; the message ends with its last line.
     """
-    scripts = ["tests/test_parity.py"] + ([] if data is None else ["evaluate.py"])
-    given = [] if data is None else ["--data", str(data), "--json"]
+    scripts = ["tests/test_parity.py"] + (["evaluate.py"] if data else [])
+    paths = [data] if isinstance(data, str | Path) else data or []
+    given = ["--data", *map(str, paths), "--json"] if paths else []
     golden, *rest = _run(folder, scripts, given, python, timeout_s)
     apart = float(golden["max_difference"])
     rows = f"{golden['rows']} golden rows"

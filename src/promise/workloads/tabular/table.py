@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from promise.data.sample import Strategy, sample_rows
 from promise.data.schema import Schema
 from promise.data.source import Source
 from promise.data.split import Split, choose_split
-from promise.data.target import check_target, label_answer, labelled
+from promise.data.target import check_target, infinite, label_answer, labelled
 from promise.errors import ConfigError, DataError, near
 from promise.kernels.parsing import label_codes, parse_columns
 from promise.kernels.rows import row_hash
@@ -80,6 +81,8 @@ def read_label(source: Source, schema: Schema, target: str, *, seed: int, least:
     parts, kept, n_rows, unlabelled = [], [], 0, 0
     for first, table in source.batches([target]):
         rows = np.arange(first, first + table.num_rows)
+        if field.type == "number":
+            _refuse_infinite(table[target], rows, target)
         values = parse_columns(table, fields)[target]
         known = labelled(values)
         n_rows, unlabelled = n_rows + len(rows), unlabelled + int((~known).sum())
@@ -96,6 +99,16 @@ def read_label(source: Source, schema: Schema, target: str, *, seed: int, least:
         n_rows,
         unlabelled,
     )
+
+
+def _refuse_infinite(column: Any, rows: IntArray, target: str) -> None:
+    mask = infinite(column)
+    if mask.any():
+        raise DataError(
+            f"{target!r} is infinite in row {rows[mask][0]} (rows count from 0), {int(mask.sum())} "
+            f"times in rows {rows[0]} to {rows[-1]}: nothing can be learned from that; leave these "
+            "rows out, or put a number in their place."
+        )
 
 
 @dataclass(frozen=True)
