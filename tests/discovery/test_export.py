@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import gzip
 import importlib
 import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ import pytest
 
 from promise.data.answer import Class, Number
 from promise.discovery.export import ExportPlan, Member, Order, export, run_isolated, verify
-from promise.discovery.export.code import function_modules
+from promise.discovery.export.code import code_files, function_modules
 from promise.errors import ArtifactError
 from promise.kernels.encoding import encode, encode_train, fit_encoding, save_encoding
 from promise.kernels.parsing import label_codes, parse_columns
@@ -250,6 +252,51 @@ def test_a_blend_gives_the_leaderboards_digits_without_promise(
     assert "scikit-learn==" in lock
     assert "lightgbm" not in lock
     assert "torch" not in lock
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv.gz", "year=2024"])
+def test_the_same_rows_in_another_format_give_the_same_score(
+    blend: tuple[ExportPlan, Path], tmp_path: Path, kind: str
+) -> None:
+    plan, _ = blend
+    text = pa_csv.ConvertOptions(column_types=dict.fromkeys(plan.golden.column_names, pa.string()))
+    table = pa_csv.read_csv(Path(plan.reader["paths"][0]), convert_options=text)
+    reader = dict(plan.reader)
+    if kind == "parquet":
+        pq.write_table(table, path := tmp_path / "rows.parquet")
+    elif kind == "jsonl":
+        path = tmp_path / "rows.jsonl"
+        path.write_text("\n".join(json.dumps(row) for row in table.to_pylist()))
+        reader = {"format": "jsonl", "paths": [str(path)], "names": table.column_names}
+    elif kind == "csv.gz":
+        with gzip.open(path := tmp_path / "rows.csv.gz", "wb") as file:
+            pa_csv.write_csv(table, file)
+    else:
+        (tmp_path / kind).mkdir()
+        path = tmp_path / kind / "part.csv"
+        pa_csv.write_csv(table, path)
+        names = [*table.column_names, "year"]
+        reader |= {"paths": [str(path)], "constants": [{"year": "2024"}], "names": names}
+    folder = export(replace(plan, reader=reader), tmp_path / "export")
+    found = verify(folder, data=path, expected_score=plan.score)
+    assert found.ok, found.sentence
+    readable(folder)
+
+
+def test_many_classes_and_columns_are_read_from_the_schema(
+    blend: tuple[ExportPlan, Path], tmp_path: Path
+) -> None:
+    plan, _ = blend
+    more = tuple({"name": f'x "{i}"', "type": "number", "role": "input"} for i in range(50))
+    answer = Class(tuple(f"class {i}" for i in range(150)))
+    wide = replace(plan, answer=answer, schema=(*plan.schema, *more), multipliers=None)
+    files = code_files(wide)
+    (tmp_path / "tests").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    readable(tmp_path)
+    assert "schema.json" in files["features.py"]
+    assert "top_{place + 1}_class" in files["best_model.py"]
 
 
 def test_another_score_is_not_verified(blend: tuple[ExportPlan, Path]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from promise.engine import memory
-from promise.engine.memory import MemoryWatch, Sample, available_mb, family_sample, pss_mb
+from promise.engine.memory import MemoryWatch, Meter, Sample, available_mb, family_sample, pss_mb
 
 HOLD = (
     "import sys; held = bytearray(b'x') * (64 << 20); print('held', flush=True); sys.stdin.read()"
@@ -104,3 +104,12 @@ def test_the_smaller_room_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_group_folders", lambda: [Path("limited")])
     monkeypatch.setattr(memory, "_room_of_group", lambda folder: 7.0)
     assert available_mb() == 7.0
+
+
+def test_the_cheap_meter_follows_a_growing_process_between_exact_readings() -> None:
+    meter = Meter(exact_every_s=1e9)
+    before = meter(os.getpid())
+    held = np.ones(8_000_000)
+    assert 55 < meter(os.getpid()) - before < 80
+    assert abs(meter(os.getpid()) - pss_mb(os.getpid())) < 30
+    del held

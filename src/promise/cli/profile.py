@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from promise.cli.show import Json, console, errors, number, print_json
+from promise.cli.show import Json, console, errors, print_json
 
 if TYPE_CHECKING:
     from promise.data.schema import Schema
@@ -107,13 +107,17 @@ def _show(name: str, found: Profile, schema: Schema, findings: list[Finding]) ->
 def _columns_table(found: Profile, schema: Schema, *, narrow: bool) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     target = "" if found.target is None else f"with {found.target}"
-    titles = ("column", "type", "missing", "distinct", "min", "median", "max", "most frequent")
-    titles += (target, "seems to be")
+    titles = (
+        "column", "type", "missing", "distinct", "min", "median", "max", "most frequent", target,
+        "seems to be",
+    )  # fmt: skip
     # a narrow terminal keeps what matters most
     shown = [t for t in titles if t and not (narrow and t in ("min", "max", "most frequent"))]
     for title in shown:
         right = title not in ("column", "type", "most frequent", "seems to be")
-        table.add_column(title, justify="right" if right else "left", no_wrap=True, max_width=32)
+        least = {"column": 12, "type": 8, "seems to be": 10}.get(title)
+        side: Literal["left", "right"] = "right" if right else "left"
+        table.add_column(title, justify=side, no_wrap=True, min_width=least, max_width=32)
     for column in found.columns[:_SHOWN_COLUMNS]:
         cells = dict(zip(titles, _cells(column, schema), strict=True))
         table.add_row(*(cells[title] for title in shown))
@@ -144,4 +148,4 @@ def _value(value: float | str | None) -> str:
         return ""
     if isinstance(value, str):
         return value if len(value) <= 20 else value[:19] + "…"
-    return f"{value:,.0f}" if value == round(value) and abs(value) < 1e15 else number(value)
+    return f"{value:,.0f}" if value == round(value) and abs(value) < 1e15 else f"{value:.4g}"

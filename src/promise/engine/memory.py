@@ -20,6 +20,7 @@ from typing import TypeVar
 _PROC = Path("/proc")
 _ALERT = 0.75  # above this share of the bound samples come faster
 _MIN_PAUSE_S = 0.005
+_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 T = TypeVar("T")
 
@@ -73,16 +74,46 @@ def pss_mb(pid: int) -> float:
     return 0.0
 
 
-def family_sample(root: int) -> Sample:
-    """Return the memory of a process and of all its descendants."""
-    found = {root: pss_mb(root)}
+class Meter:
+    """Reads PSS often and cheaply: exactly now and then, by the change of the resident size between.
+
+    The kernel walks every page to tell PSS, some 20 ms for a family of a few hundred MiB, while the
+    resident size costs microseconds. What a process gains is counted in full until the next exact
+    reading, so the estimate errs on the high side when it gains shared pages.
+    """
+
+    def __init__(self, exact_every_s: float = 0.5) -> None:
+        self._exact_every_s = exact_every_s
+        self._known: dict[int, tuple[float, float, float]] = {}
+
+    def __call__(self, pid: int) -> float:
+        """Return the memory of one process in MiB; 0 once it is gone."""
+        now, resident = time.monotonic(), _resident_mb(pid)
+        then, was_resident, was_pss = self._known.get(pid, (-1e9, 0.0, 0.0))
+        if resident is None or now - then >= self._exact_every_s:
+            exact = pss_mb(pid)
+            self._known[pid] = (now, resident or 0.0, exact)
+            return exact
+        return max(0.0, was_pss + resident - was_resident)
+
+
+def _resident_mb(pid: int) -> float | None:
+    with suppress(OSError, ValueError, IndexError):
+        pages = int((_PROC / str(pid) / "statm").read_text().split()[1])
+        return pages * _PAGE_MB
+    return None
+
+
+def family_sample(root: int, meter: Callable[[int], float] = pss_mb) -> Sample:
+    """Return the memory of a process and of all its descendants, as a meter reads it."""
+    found = {root: meter(root)}
     parents: dict[int, int] = {}
     unseen = [root]
     while unseen:
         pid = unseen.pop()
         for child in _children(pid):
             if child not in found:
-                found[child] = pss_mb(child)
+                found[child] = meter(child)
                 parents[child] = pid
                 unseen.append(child)
     return Sample(found, parents)
@@ -220,9 +251,10 @@ class MemoryWatch(threading.Thread):
 
     def run(self) -> None:
         """Sample until stopped; what a sample costs is taken off the pause before the next."""
+        meter, near = Meter(), False
         while True:
             began = time.monotonic()
-            sample = family_sample(self._root)
+            sample = family_sample(self._root, pss_mb if near else meter)
             self._peak_mb = max(self._peak_mb, sample.total_mb)
             if self._on_sample is not None:
                 self._on_sample(sample)

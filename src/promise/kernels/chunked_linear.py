@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from promise.kernels.chunked import Chunks, hash_sample, survey
 from promise.kernels.chunked_checkpoint import read_checkpoint, write_checkpoint

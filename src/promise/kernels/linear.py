@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.optimize import minimize
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from promise.kernels.dense import column_moments, dot_rows, margin_probabilities, standardise
 from promise.kernels.model_files import load_state, save_state

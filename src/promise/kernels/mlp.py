@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from promise.kernels.dense import column_moments, dot_rows, softmax, squash
 from promise.kernels.model_files import load_state, save_state

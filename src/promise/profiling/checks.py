@@ -274,7 +274,7 @@ def _once(findings: list[Finding]) -> list[Finding]:
         if before is None:
             kept[key] = finding
         else:
-            gravest = min(before, finding, key=lambda f: (not f.suspicious, f.severity))
+            gravest = by_severity([before, finding])[0]
             kept[key] = Finding(
                 finding.check,
                 gravest.severity,

@@ -9,6 +9,7 @@ from promise.discovery.report.markup import Html, Part, clip, element, join, pro
 from promise.discovery.report.plots import ruler
 from promise.discovery.report.wording import (
     count,
+    dicts,
     digits_of,
     finite,
     interval,
@@ -20,6 +21,7 @@ from promise.discovery.report.wording import (
     score,
     share,
     span,
+    texts,
 )
 
 MAX_WARNINGS = 12
@@ -76,8 +78,8 @@ def masthead(story: dict[str, Any]) -> Html:
 
 def answer_section(story: dict[str, Any]) -> Html:
     """Return the recommendation in sentences, its score beside the baseline, and key facts."""
-    said = [prose(s) for s in items(story, "recommendation")]
-    said = said or [prose(s) for s in items(part(story, "leaderboard"), "recommendation")]
+    said = [prose(s) for s in texts(story, "recommendation")]
+    said = said or [prose(s) for s in texts(part(story, "leaderboard"), "recommendation")]
     if not said:
         said = [prose("The run ended before a model could be recommended.")]
     lead = element("p", said[0], class_="lead")
@@ -122,13 +124,11 @@ def score_card(story: dict[str, Any]) -> Html | None:
 def meaning(story: dict[str, Any]) -> Html | None:
     """Return what the score means to someone who knows no metric."""
     value = finite(best_of(story).get("score"))
-    trivial = finite(baseline_of(story).get("score"))
     if value is None:
         return None
-    other = "" if trivial is None else f"; always giving the same answer gets {trivial:.0%} right"
     match metric_of(story):
         case "accuracy":
-            words = f"Of 100 new rows it gets about {value * 100:.0f} right{other}."
+            words = f"Of 100 new rows it gets about {value * 100:.0f} right."
         case "r2" if value > 0:
             words = (
                 f"It explains {share(value, 0)} of what makes the values differ; "
@@ -186,11 +186,11 @@ def milliseconds(value: object) -> str:
 
 def warnings_section(story: dict[str, Any]) -> Html | None:
     """Return what must be read before the score is trusted."""
-    lines = [str(w) for w in items(story, "warnings")]
+    lines = texts(story, "warnings")
     sentence = part(story, "sample").get("sentence")
     if sentence and sentence not in lines:
         lines.insert(0, str(sentence))
-    for found in items(story, "findings"):
+    for found in dicts(story, "findings"):
         grave = found.get("suspicious") or found.get("severity") == "error"
         evidence = str(found.get("evidence") or "")
         if grave and evidence and evidence not in lines:
@@ -202,7 +202,7 @@ def warnings_section(story: dict[str, Any]) -> Html | None:
         shown.append(element("li", f"… and {len(lines) - MAX_WARNINGS:,} more, see the findings."))
     suspects = [
         name
-        for found in items(story, "findings")
+        for found in dicts(story, "findings")
         if found.get("suspicious")
         for name in items(found, "columns")
     ]

@@ -101,18 +101,40 @@ def frame(
 ) -> Html:
     """Return grid lines, ticks and labels; the vertical label stands above, to be read level."""
     parts: list[Html] = []
-    for value in ticks(y, 5) if y_ticks is None else y_ticks:
+    for value, words in labelled(ticks(y, 5) if y_ticks is None else y_ticks):
         at = y.at(value)
         parts.append(element("line", x1=LEFT, x2=RIGHT, y1=at, y2=at, class_="grid"))
-        parts.append(text(LEFT - 6, at + 4, compact(value), anchor="end"))
-    for value in ticks(x, 4) if x_ticks is None else x_ticks:
+        parts.append(text(LEFT - 6, at + 4, words, anchor="end"))
+    for value, words in labelled(ticks(x, 4) if x_ticks is None else x_ticks):
         at = x.at(value)
         parts.append(element("line", x1=at, x2=at, y1=BOTTOM, y2=BOTTOM + 4, class_="axis"))
-        parts.append(text(at, BOTTOM + 17, compact(value), anchor="middle"))
+        parts.append(text(at, BOTTOM + 17, words, anchor="middle"))
     parts.append(element("line", x1=LEFT, x2=RIGHT, y1=BOTTOM, y2=BOTTOM, class_="axis"))
     parts.append(text((LEFT + RIGHT) / 2, HEIGHT - 6, x_label, anchor="middle", class_="label"))
     parts.append(text(2, 0, y_label, class_="label"))
     return join(parts)
+
+
+def labelled(values: Sequence[float]) -> list[tuple[float, str]]:
+    """Return ticks with labels of the same unit and decimals.
+
+    Examples
+    --------
+    >>> [words for _, words in labelled([0.0, 0.5, 0.75])]
+    ['0.00', '0.50', '0.75']
+    >>> [words for _, words in labelled([1000.0, 20_000.0])]
+    ['1k', '20k']
+    """
+    largest = max((abs(v) for v in values), default=0.0)
+    if largest >= 1e12 or 0 < largest < 1e-4:
+        return [(v, compact(v)) for v in values]
+    units = ((1e9, 1e9, "B"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
+    scale, unit = next(((s, u) for bound, s, u in units if largest >= bound), (1.0, ""))
+    if unit and min((abs(v) for v in values if v), default=scale) < scale / 10:
+        return [(v, compact(v)) for v in values]  # a logarithmic axis spans units
+    short = [f"{v / scale:.6g}" for v in values]
+    decimals = max((len(s.partition(".")[2]) for s in short if "e" not in s), default=0)
+    return [(v, f"{v / scale:.{decimals}f}{unit if v else ''}") for v in values]
 
 
 def text(x: float, y: float, words: str, *, anchor: str = "start", class_: str = "tick") -> Html:

@@ -102,7 +102,7 @@ def board_row(
         drawing = forest(reach, scale, reach[0] if winner is None else winner, class_)
         if ends is not None:
             words = f"{score(ends[0], decimals)} to {score(ends[1], decimals)}"
-            drawing = join([drawing, element("span", words, class_="ends")])
+            drawing = element("div", drawing, element("span", words, class_="ends"))
     return [
         model_cell(model, best),
         score(model.get("validation", model.get("validation_score")), decimals),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from promise.discovery.report.answer import sentence_case
 from promise.discovery.report.markup import (
     Html,
     Part,
@@ -16,7 +17,7 @@ from promise.discovery.report.markup import (
     section,
     table,
 )
-from promise.discovery.report.plots import quantile_strip, share_bars
+from promise.discovery.report.plots import frequent, quantile_strip, share_bars
 from promise.discovery.report.wording import (
     compact,
     count,
@@ -26,6 +27,7 @@ from promise.discovery.report.wording import (
     megabytes,
     part,
     share,
+    texts,
 )
 
 MAX_FINDINGS = 40
@@ -56,15 +58,19 @@ def finding_card(found: dict[str, Any]) -> Html:
     if found.get("suspicious"):
         badges.append(element("span", "may hold the answer", class_="badge warm"))
     columns = items(found, "columns")
-    about = element("p", "About ", element("b", listed(columns, 6)), class_="muted small")
+    evidence = str(found.get("evidence") or "")
+    about = None
+    if not all(str(name) in evidence for name in columns):
+        about = element("p", "About ", element("b", listed(columns, 6)), class_="muted small")
     fix = str(found.get("fix") or "")
     return element(
         "article",
         element("h3", title, *badges),
-        element("p", prose(found.get("evidence") or "")),
-        about if columns else None,
-        element("p", "Fix", class_="overline") if fix else None,
-        code_block(fix) if fix else None,
+        element("p", prose(sentence_case(evidence))),
+        about,
+        element("div", element("span", "Fix", class_="overline"), code_block(fix), class_="fix")
+        if fix
+        else None,
         class_=f"finding {severity if severity in _SEVERITY else 'note'}",
     )
 
@@ -175,7 +181,7 @@ def end_text(value: object) -> str | None:
 def top_cell(column: dict[str, Any]) -> Part:
     """Return the most frequent values with their shares."""
     rows, missing = finite(column.get("n_rows")), finite(column.get("missing")) or 0.0
-    pairs = [p for p in items(column, "top") if isinstance(p, list | tuple) and len(p) == 2][:3]
+    pairs = frequent(column)[:3]
     if not pairs or not rows or rows <= missing:
         return "–"
     if (finite(column.get("distinct")) or 0) > (rows - missing) * 0.5:
@@ -238,7 +244,7 @@ def split_section(story: dict[str, Any]) -> Html | None:
         )
     if source.get("bad_rows"):
         lines.append(element("p", f"{count(source['bad_rows'])} unreadable rows were skipped."))
-    said = [prose(s) for s in items(part(story, "preflight"), "sentences")[:8]]
+    said = [prose(s) for s in texts(part(story, "preflight"), "sentences")[:8]]
     if finite(source.get("bytes")):
         size = megabytes((finite(source["bytes"]) or 0.0) / 2**20)
         said.insert(0, prose(f"The source is {size} as stored."))

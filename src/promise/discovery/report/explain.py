@@ -19,11 +19,13 @@ from promise.discovery.report.markup import (
 from promise.discovery.report.wording import (
     count,
     dicts,
+    digits_of,
     finite,
     items,
     metric_title,
     part,
     score,
+    texts,
     tuples,
 )
 
@@ -47,14 +49,16 @@ def importance_section(story: dict[str, Any]) -> Html | None:
     reach = [abs(finite(r.get(k)) or 0.0) for r in shown for k in ("mean", "high", "low")]
     most = max([*reach, 1e-12])
     low = min([0.0, *(finite(r.get("low")) or 0.0 for r in shown)])
-    cells = [importance_row(r, low, most) for r in shown]
+    widths = [(finite(r.get("high")) or 0.0) - (finite(r.get("low")) or 0.0) for r in shown]
+    decimals = digits_of(sorted(widths)[len(widths) // 2])
+    cells = [importance_row(r, low, most, decimals) for r in shown]
     more = len(rows) - len(shown)
     tail = element("p", f"{more:,} more columns matter less.", class_="muted") if more > 0 else None
     body = table(("column", "drop", ""), cells, label="Importance", class_="importance")
     return section("importance", "What drives it", element("p", words), body, tail)
 
 
-def importance_row(row: dict[str, Any], low: float, most: float) -> list[Part]:
+def importance_row(row: dict[str, Any], low: float, most: float, decimals: int) -> list[Part]:
     """Return name, drop and bar of a column; the line over the bar is the interval."""
     mean = finite(row.get("mean")) or 0.0
     ends = (finite(row.get("low")), finite(row.get("high")))
@@ -68,9 +72,13 @@ def importance_row(row: dict[str, Any], low: float, most: float) -> list[Part]:
         begin, reach = zero + ends[0] / width * 100, (ends[1] - ends[0]) / width * 100
         begin, reach = max(0.0, begin), min(reach, 100.0)
         parts.append(element("i", class_="span", style=f"left:{begin:.2f}%;width:{reach:.2f}%"))
-    words = f"{score(ends[0])} to {score(ends[1])}"
+    words = f"{score(ends[0], decimals)} to {score(ends[1], decimals)}"
     track = element("div", *parts, class_="track", role="img", aria_label=words, title=words)
-    return [element("span", clip(row.get("feature"), 60), class_="name"), score(mean), track]
+    return [
+        element("span", clip(row.get("feature"), 60), class_="name"),
+        score(mean, decimals),
+        track,
+    ]
 
 
 def curve_section(story: dict[str, Any]) -> Html | None:
@@ -79,7 +87,7 @@ def curve_section(story: dict[str, Any]) -> Html | None:
     points = [(n, value) for n, value in curve_points(curve) if n > 0][:MAX_CURVE]
     if not points:
         return None
-    said = [*items(curve, "statements"), *filter(None, [curve.get("statement")])]
+    said = [*texts(curve, "statements"), *filter(None, [curve.get("statement")])]
     bands = [band for band in tuples(curve_bands(curve), 4) if band[0] > 0][:MAX_CURVE]
     metric = metric_title(curve.get("metric") or metric_of(story))
     drawing = plots.curve_plot(points, bands, metric)

@@ -276,8 +276,7 @@ def quantile_strip(column: dict[str, Any]) -> Html | None:
 
 def share_bars(column: dict[str, Any], limit: int = 6) -> Html | None:
     """Return the shares of a column's most frequent values, as bars side by side."""
-    pairs = [p for p in items(column, "top") if isinstance(p, list | tuple) and len(p) == 2]
-    counted = [(str(v), finite(n) or 0.0) for v, n in pairs[:limit]]
+    counted = frequent(column)[:limit]
     total = (finite(column.get("n_rows")) or 0.0) - (finite(column.get("missing")) or 0.0)
     if not counted or total <= 0:
         return None
@@ -301,3 +300,9 @@ def share_bars(column: dict[str, Any], limit: int = 6) -> Html | None:
     return element(
         "svg", join(bars), viewBox="0 0 120 20", role="img", aria_label=words, class_="strip"
     )
+
+
+def frequent(column: dict[str, Any]) -> list[tuple[Any, float]]:
+    """Return a column's most frequent values whose counts are known."""
+    pairs = [p for p in items(column, "top") if isinstance(p, list | tuple) and len(p) == 2]
+    return [(value, n) for value, held in pairs if (n := finite(held)) is not None]

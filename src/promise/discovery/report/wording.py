@@ -41,6 +41,11 @@ def items(story: Mapping[str, Any] | None, key: str) -> list[Any]:
     return list(found) if isinstance(found, list | tuple) else []
 
 
+def texts(story: Mapping[str, Any] | None, key: str) -> list[str]:
+    """Return the sentences of a list."""
+    return [str(text) for text in items(story, key) if text is not None]
+
+
 def dicts(story: Mapping[str, Any] | None, key: str, *numbers: str) -> list[dict[str, Any]]:
     """Return the dictionaries of a list in which all these numbers are known."""
     held = [row for row in items(story, key) if isinstance(row, dict)]
