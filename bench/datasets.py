@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +26,20 @@ LEFT_OUT = {
     "adult_test": "adult is split from its training file like every other table",
 }
 """Files of the two folders that are no table of the bench, and why."""
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV; only blanks are missing: what else means that is for each system to see."""
+    return pd.read_csv(path, keep_default_na=False, na_values=["", " "])
+
+
+def _read_tsv(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, sep="\t")
+
+
+def _read_headless(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path, header=None)
+    return table.rename(columns=lambda number: f"column_{number}")
 
 
 @dataclass(frozen=True)
@@ -50,7 +64,7 @@ class Dataset:
     drop: tuple[str, ...] = ()
     dates: tuple[str, ...] = ()
     rows: int | None = None
-    read: Callable[[Path], pd.DataFrame] = field(default=lambda path: _read_csv(path))
+    read: Callable[[Path], pd.DataFrame] = _read_csv
 
     @property
     def metric(self) -> str:
@@ -110,20 +124,6 @@ def datasets(only: tuple[str, ...] = ()) -> list[Dataset]:
         names = ", ".join(sorted(d.name for d in known))
         raise SystemExit(f"no table {', '.join(sorted(unknown))}; known: {names}")
     return [d for d in known if not only or d.name in only]
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    """Read a CSV; only blanks are missing: what else means that is for each system to see."""
-    return pd.read_csv(path, keep_default_na=False, na_values=["", " "])
-
-
-def _read_tsv(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, sep="\t")
-
-
-def _read_headless(path: Path) -> pd.DataFrame:
-    table = pd.read_csv(path, header=None)
-    return table.rename(columns=lambda number: f"column_{number}")
 
 
 def _pmlb(folder: Path) -> list[Dataset]:

@@ -38,7 +38,7 @@ def test_honest_probabilities_lie_on_the_diagonal() -> None:
 
 def test_ten_thousand_classes_are_told_in_a_small_table() -> None:
     n = 10_000
-    y = np.r_[np.arange(n), np.repeat(np.arange(30), 5)] % n
+    y = np.r_[np.arange(0, n, 100), np.repeat(np.arange(30), 5)]
     output = np.zeros((len(y), n), dtype=np.float32)
     output[np.arange(len(y)), y] = 1.0
     found = diagnose(Class(tuple(f"c{i}" for i in range(n))), y, output)

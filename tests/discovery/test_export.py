@@ -22,6 +22,7 @@ import pytest
 from promise.data.answer import Class, Number
 from promise.discovery.export import ExportPlan, Member, Order, export, run_isolated, verify
 from promise.discovery.export.code import code_files, function_modules
+from promise.discovery.export.package import pyproject
 from promise.errors import ArtifactError
 from promise.kernels.encoding import encode, encode_train, fit_encoding, save_encoding
 from promise.kernels.parsing import label_codes, parse_columns
@@ -290,7 +291,7 @@ def test_many_classes_and_columns_are_read_from_the_schema(
     more = tuple({"name": f'x "{i}"', "type": "number", "role": "input"} for i in range(50))
     answer = Class(tuple(f"class {i}" for i in range(150)))
     wide = replace(plan, answer=answer, schema=(*plan.schema, *more), multipliers=None)
-    files = code_files(wide)
+    files = {**code_files(wide), "pyproject.toml": pyproject(wide, {}, [])}
     (tmp_path / "tests").mkdir()
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")

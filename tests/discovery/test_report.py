@@ -244,7 +244,7 @@ def test_an_empty_story_is_a_page_that_says_so() -> None:
 def test_any_missing_part_leaves_the_page_right(kind: str) -> None:
     story = a_story(kind, n_rows=40)
     ways = list(paths(story))
-    chosen = np.random.default_rng(1).choice(len(ways), 40, replace=False)
+    chosen = np.random.default_rng(1).choice(len(ways), 24, replace=False)
     for way in [(key,) for key in story] + [ways[place] for place in chosen]:
         text = Outline(render(without(story, way))).text
         assert not re.search(r"\b(None|nan|inf)\b", text), way
@@ -283,9 +283,9 @@ def test_the_largest_story_stays_small_and_says_what_it_leaves_out() -> None:
         for i in range(100)
     ]  # fmt: skip
     story["race"]["history"] = [[float(i), i / n] for i in range(n)]
-    y = np.arange(n)
+    y = np.arange(60)
     names = tuple(f"class {i} " + "z" * 300 for i in range(n))
-    output = np.zeros((n, n), dtype=np.float32)
+    output = np.zeros((len(y), n), dtype=np.float32)
     output[y, y] = 1
     story["diagnostics"] = diagnose(Class(names), y, output)
     story["task"]["classes"] = list(names)

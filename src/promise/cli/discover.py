@@ -15,7 +15,7 @@ from promise.cli.live import Live
 from promise.cli.show import Json, console, number, print_json
 from promise.data.sample import Strategy
 from promise.data.source import OnBadRows
-from promise.errors import ConfigError
+from promise.errors import ArtifactError, ConfigError
 
 
 def discover(
@@ -104,20 +104,25 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a version's code and weights, which run without Promise, to a folder."""
+    from promise.discovery.export import verify
+    from promise.discovery.handoff import export_version
     from promise.registry.registry import Registry
     from promise.state.files import whole_folder
 
     version = Registry.open().find(reference)
-    source = version.folder / "export"
-    if not source.is_dir():
-        raise ConfigError(f"{version} keeps no export; run `promise discover` to make one.")
     with whole_folder(to) as draft:
-        chosen = source / "artifacts" if weights_only else source
-        shutil.copytree(chosen, draft, dirs_exist_ok=True)
+        made = export_version(version, draft / "export")
+        proof = verify(made, expected_score=version.metrics["score"])
+        if not proof.ok:
+            raise ArtifactError(f"{version} is not exported: {proof.sentence}")
+        kept = made / "artifacts" if weights_only else made
+        for entry in sorted(kept.iterdir()):
+            entry.rename(draft / entry.name)
+        shutil.rmtree(made)
     if as_json:
-        print_json({"version": str(version), "folder": str(to)})
+        print_json({"version": str(version), "folder": str(to), "parity": proof.sentence})
     else:
-        console().print(f"{version} exported to {to}", markup=False)
+        console().print(f"{version} exported to {to}: {proof.sentence}", markup=False)
 
 
 def demo(

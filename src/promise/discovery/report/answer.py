@@ -62,7 +62,10 @@ def masthead(story: dict[str, Any]) -> Html:
     title: Part = "A discovery"
     if target is not None:
         title = join(["Predicting ", element("code", clip(target, 80))])
-    words = [clip(source["name"], 120)] if source.get("name") else []
+    # Folders are told at the end of the page; a query or an address is told whole.
+    name = str(source.get("name") or "")
+    name = name if "://" in name else re.split(r"[/\\]", name)[-1]
+    words = [clip(name, 120)] if name else []
     if source.get("rows") is not None:
         about = "" if source.get("rows_exact", True) else "about "
         words.append(f"{about}{count(source['rows'])} rows")
@@ -218,12 +221,13 @@ def warnings_section(story: dict[str, Any]) -> Html | None:
     return section("warnings", "Mind this first", element("ul", *shown), fix)
 
 
-def sentence_case(text: str) -> str:
-    """Return the text with a capital first letter, unless it begins with a quoted name.
+def sentence_case(text: object) -> str:
+    """Return the text as a sentence: a capital first, unless it begins with a name; a stop last.
 
     Examples
     --------
-    >>> sentence_case("rows differ."), sentence_case("'age' is odd.")
+    >>> sentence_case("rows differ"), sentence_case("'age' is odd.")
     ('Rows differ.', "'age' is odd.")
     """
-    return re.sub(r"^[a-z]", lambda m: m[0].upper(), text)
+    found = re.sub(r"^[a-z]", lambda m: m[0].upper(), str(text))
+    return found if not found or found[-1] in ".!?:" else found + "."

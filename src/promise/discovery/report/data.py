@@ -11,6 +11,7 @@ from promise.discovery.report.markup import (
     Part,
     clip,
     code_block,
+    details,
     element,
     join,
     prose,
@@ -226,7 +227,7 @@ def split_section(story: dict[str, Any]) -> Html | None:
     split, sample = part(story, "split"), part(story, "sample")
     source, lines = part(story, "source"), []
     if split.get("sentence"):
-        lines.append(element("p", prose(split["sentence"]), class_="lead"))
+        lines.append(element("p", prose(sentence_case(split["sentence"])), class_="lead"))
     if split.get("train_rows") is not None and split.get("holdout_rows") is not None:
         lines.append(split_bar(split))
     lines.append(
@@ -244,12 +245,13 @@ def split_section(story: dict[str, Any]) -> Html | None:
         )
     if source.get("bad_rows"):
         lines.append(element("p", f"{count(source['bad_rows'])} unreadable rows were skipped."))
-    said = [prose(s) for s in texts(part(story, "preflight"), "sentences")[:8]]
+    said = [prose(s) for s in texts(part(story, "preflight"), "sentences")[:20]]
     if finite(source.get("bytes")):
         size = megabytes((finite(source["bytes"]) or 0.0) / 2**20)
         said.insert(0, prose(f"The source is {size} as stored."))
     if said:
-        lines.append(element("ul", *[element("li", s) for s in said], class_="plain muted"))
+        told = element("ul", *[element("li", s) for s in said], class_="plain muted")
+        lines.append(details("what was estimated before the run", told))
     return section("split", "How it was judged", *lines) if split or sample or said else None
 
 

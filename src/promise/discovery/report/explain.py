@@ -37,7 +37,7 @@ def importance_section(story: dict[str, Any]) -> Html | None:
     """Return the inputs by how much the score drops when they are shuffled."""
     rows = dicts(story, "importance", "mean")
     if not rows:
-        return None
+        return not_measured(story)
     metric = metric_title(metric_of(story))
     sure = [r for r in rows if (finite(r.get("low")) or 0.0) > 0]
     words = (
@@ -56,6 +56,17 @@ def importance_section(story: dict[str, Any]) -> Html | None:
     tail = element("p", f"{more:,} more columns matter less.", class_="muted") if more > 0 else None
     body = table(("column", "drop", ""), cells, label="Importance", class_="importance")
     return section("importance", "What drives it", element("p", words), body, tail)
+
+
+def not_measured(story: dict[str, Any]) -> Html | None:
+    """Say that the time was up before the question, where it was asked at all."""
+    if not isinstance(story.get("importance"), list):
+        return None
+    words = (
+        "There was no time left to measure which columns matter; run again with a longer "
+        "`--budget` to learn it."
+    )
+    return section("importance", "What drives it", element("p", prose(words)))
 
 
 def importance_row(row: dict[str, Any], low: float, most: float, decimals: int) -> list[Part]:
@@ -90,18 +101,29 @@ def curve_section(story: dict[str, Any]) -> Html | None:
     said = [*texts(curve, "statements"), *filter(None, [curve.get("statement")])]
     bands = [band for band in tuples(curve_bands(curve), 4) if band[0] > 0][:MAX_CURVE]
     metric = metric_title(curve.get("metric") or metric_of(story))
-    drawing = plots.curve_plot(points, bands, metric)
-    keys = plots.key(("point", "one training"), ("line", "fitted curve, with its 95 % band"))
-    rows = [(count(n), score(value)) for n, value in points]
-    numbers = details("the numbers", table(("rows", metric), rows, label="Learning curve"))
-    figure = plots.figure("Score by training rows", drawing, keys, numbers)
     words = [element("p", prose(s), class_="lead" if i == 0 else None) for i, s in enumerate(said)]
     checked = curve.get("validation_rows")
     if checked is not None:
         note = f"Each point is a model trained anew, judged on the same {count(checked)} rows."
         words.append(element("p", note, class_="muted"))
-    both = element("div", element("div", *words), figure, class_="two")
+    body = [element("div", *words)]
+    if len({n for n, _ in points}) > 1:
+        body.append(curve_figure(points, bands, metric))
+    both = element("div", *body, class_="two")
     return section("data-size", "How much data is enough", both)
+
+
+def curve_figure(
+    points: list[tuple[float, ...]], bands: list[tuple[float, ...]], metric: str
+) -> Html:
+    """Return the plot with its key and its numbers."""
+    entries = [("point", "one training")]
+    if len(bands) > 1:
+        entries.append(("line", "fitted curve, with its 95 % band"))
+    rows = [(count(n), score(value)) for n, value in points]
+    numbers = details("the numbers", table(("rows", metric), rows, label="Learning curve"))
+    drawing = plots.curve_plot(points, bands, metric)
+    return plots.figure("Score by training rows", drawing, plots.key(*entries), numbers)
 
 
 def curve_points(curve: dict[str, Any]) -> list[tuple[float, ...]]:

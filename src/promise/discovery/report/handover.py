@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from promise.discovery.report.answer import metric_of
+from promise.discovery.report.answer import metric_of, sentence_case
 from promise.discovery.report.markup import (
     Html,
     Part,
@@ -66,7 +66,7 @@ def next_section(story: dict[str, Any]) -> Html | None:
     export, version = part(story, "export"), story.get("version")
     parts: list[Part] = []
     if export.get("parity"):
-        parts.append(element("p", prose(export["parity"]), class_="lead"))
+        parts.append(element("p", prose(sentence_case(export["parity"])), class_="lead"))
     if version:
         parts += with_promise(story, str(version))
     if export.get("folder"):
@@ -128,8 +128,10 @@ def footer(story: dict[str, Any]) -> Html:
         pairs.append(("created", clip(story["created"], 40)))
     if story.get("seed") is not None:
         pairs.append(("seed", str(story["seed"])))
+    if source.get("name"):
+        pairs.append(("data", clip(source["name"], 300)))
     if source.get("fingerprint"):
-        pairs.append(("data", element("code", clip(source["fingerprint"], 80))))
+        pairs.append(("fingerprint", element("code", clip(source["fingerprint"], 80))))
     if finite(story.get("seconds")) is not None:
         pairs.append(("time", span(story["seconds"])))
     if finite(story.get("peak_memory_mb")):

@@ -62,14 +62,14 @@ def escape(part: Part) -> Html:
 
 
 def clip(text: object, limit: int = 80) -> str:
-    """Return the text, cut where it is longer than the limit.
+    """Return the text, cut where it is longer than the limit; a dash where there is none.
 
     Examples
     --------
     >>> clip("abcdef", 4)
     'abc…'
     """
-    found = str(text)
+    found = "–" if text is None else str(text)
     return found if len(found) <= limit else found[: limit - 1] + "…"
 
 
@@ -108,7 +108,8 @@ def table(
                 marked.append(element("th", cell, scope="row", role="rowheader"))
             else:
                 shown = Html(names[place])
-                marked.append(element("td", cell, role="cell", data_label=shown))
+                inner = element("div", cell) if cards else cell  # one thing beside its label
+                marked.append(element("td", inner, role="cell", data_label=shown))
         body.append(element("tr", *marked, role="row"))
     whole = element(
         "table",

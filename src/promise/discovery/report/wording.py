@@ -171,14 +171,16 @@ def span(seconds: object) -> str:
 
     Examples
     --------
-    >>> span(0.42), span(42), span(90), span(7300)
-    ('0.42 s', '42 s', '1 min 30 s', '2 h 2 min')
+    >>> span(0.0042), span(4.2), span(42), span(90), span(7300)
+    ('4.2 ms', '4.2 s', '42 s', '1 min 30 s', '2 h 1 min')
     """
     number = finite(seconds)
     if number is None:
         return UNKNOWN
-    if number < 10:
-        return f"{number:.2g} s"
+    if number < 0.1:
+        return f"{number * 1000:.2g} ms"
+    if number < 9.95:
+        return f"{number:.1f} s"
     whole = round(number)
     if whole < 60:
         return f"{whole} s"
@@ -192,16 +194,20 @@ def megabytes(value: object) -> str:
 
     Examples
     --------
-    >>> megabytes(0.0123), megabytes(42.0), megabytes(2048)
-    ('13 kB', '42 MB', '2 GB')
+    >>> megabytes(0.0002), megabytes(0.0123), megabytes(4.25), megabytes(2048)
+    ('210 B', '13 kB', '4.2 MB', '2.0 GB')
     """
     number = finite(value)
     if number is None:
         return UNKNOWN
-    for bound, factor, unit in ((1.0, 1024.0, "kB"), (1024.0, 1.0, "MB")):
-        if number < bound:
-            return f"{number * factor:.3g} {unit}" if number * factor < 1000 else f"1 {unit}"
-    return f"{number / 1024:.3g} GB"
+    size, unit = number * 1024, "kB"
+    if size < 1:
+        size, unit = size * 1024, "B"
+    elif number >= 1000:
+        size, unit = number / 1024, "GB"
+    elif size >= 1000:
+        size, unit = number, "MB"
+    return f"{size:.{1 if size < 9.95 and unit != 'B' else 0}f} {unit}"
 
 
 def metric_title(name: object) -> str:
