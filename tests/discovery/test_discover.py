@@ -84,7 +84,7 @@ def test_the_files_are_there_and_whole(found: dict[str, Any]) -> None:
     page = (out / "report.html").read_text()
     assert len(page) < 2_000_000
     assert "https://" not in page
-    assert "src=" not in page.replace("src=\"data:", "")
+    assert "src=" not in page.replace('src="data:', "")
 
 
 def test_the_export_repeats_the_score_in_an_interpreter_without_promise(

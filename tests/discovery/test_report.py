@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -309,9 +310,10 @@ def unavailable(reason: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [375, 1280])
 def test_a_real_browser_shows_it_without_errors_or_requests(tmp_path: Path, width: int) -> None:
-    chromium = Path(os.environ.get("PROMISE_CHROMIUM", "/usr/bin/chromium"))
-    if not chromium.exists():
-        unavailable(f"there is no browser at {chromium}")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next((path for name in names if (path := shutil.which(name))), None)
+    if chromium is None:
+        unavailable(f"none of {', '.join(names)} is installed")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -323,7 +325,7 @@ def test_a_real_browser_shows_it_without_errors_or_requests(tmp_path: Path, widt
     file.write_text(render(story), encoding="utf-8")
     with sync_playwright() as play:
         browser = play.chromium.launch(
-            executable_path=str(chromium), args=["--no-sandbox", "--disable-gpu"]
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
         )
         page = browser.new_page(viewport={"width": width, "height": 812})
         said: list[str] = []

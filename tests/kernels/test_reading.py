@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import lzma
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from promise.data.source import open_source
 from promise.kernels.reading import read_chunks
 
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=8)
@@ -104,3 +106,13 @@ def test_json_lines(tmp_path):
         rows_of(description)
     kept = rows_of({**description, "on_bad_rows": "skip"})
     assert kept == [("1", '{"c": [2]}'), (None, None), ("x", "true")]
+
+
+def test_columns_told_by_a_folders_name_are_not_looked_for_in_the_file(tmp_path: Path) -> None:
+    for year in (2024, 2025):
+        folder = tmp_path / f"year={year}"
+        folder.mkdir()
+        (folder / "part.csv").write_text("a,b\n1,x\n2,y\n")
+    source = open_source(str(tmp_path))
+    rows = [row for _, table in source.batches() for row in table.to_pylist()]
+    assert rows[-1] == {"a": "2", "b": "y", "year": "2025"}

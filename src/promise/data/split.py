@@ -22,6 +22,8 @@ SplitKind = Literal["random", "stratified", "grouped", "temporal"]
 FoldIndices = list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
 TRAIN, HOLDOUT, GAP = 0, 1, -1
 
+_APART = 0x5EA1
+
 
 @dataclass(frozen=True)
 class Split:
@@ -77,7 +79,8 @@ class Split:
         if self.kind == "grouped":
             side = _unit(_group_hash(_given(group, "group", self), self.seed)) < self.fraction
             return side.astype(np.int8)
-        hashes = row_hash(np.asarray(rows, dtype=np.int64), self.seed)
+        # a sample of the same seed is made of small hashes: another seed keeps the two apart
+        hashes = row_hash(np.asarray(rows, dtype=np.int64), self.seed + _APART)
         if self.kind == "random":
             return (_unit(hashes) < self.fraction).astype(np.int8)
         ranks, sizes = _ranks(strata_codes(_given(y, "y", self)), hashes)

@@ -59,7 +59,9 @@ def survey(data: Any, options: Options, watcher: Watcher) -> Ground:
     wanted = 0 if isinstance(options.sample, str) else options.sample
     if options.sample == "full":
         wanted = source.size().rows
-    label = read_label(source, schema, options.target, seed=options.seed, least=wanted)
+    label = read_label(
+        source, schema, options.target, seed=options.seed, least=wanted, metric=options.metric
+    )
     read_s = time.monotonic() - begun
     metric = (
         default_metric(label.answer)

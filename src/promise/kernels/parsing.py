@@ -38,12 +38,13 @@ def parse_columns(table: pa.Table, schema: list[dict[str, Any]]) -> dict[str, np
     >>> parse_columns(table, schema)
     {'age': array([41., nan]), 'sex': array(['f', None], dtype=object)}
     """
+    places = {name: place for place, name in enumerate(table.column_names)}
     arrays = {}
     for field in schema:
         name = field["name"]
-        if name not in table.column_names:
+        if name not in places:
             raise ValueError(f"column {name!r} is missing; there are {table.column_names[:20]}.")
-        column = table.column(name).combine_chunks()
+        column = table.column(places[name]).combine_chunks()
         arrays[name] = parse_column(column, field)
     return arrays
 

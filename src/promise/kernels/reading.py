@@ -125,7 +125,8 @@ def read_csv(
         failed.append(why)
         return "skip" if skip else "error"
 
-    names = list(reader["names"])
+    of_folder = (reader.get("constants") or [{}])[0]  # the folder's name tells these, not the file
+    names = [name for name in reader["names"] if name not in of_folder]
     try:
         stream = pa_csv.open_csv(
             decompress(file, reader.get("compression")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -165,7 +165,7 @@ def _typed(cells: pa.Table | None, schema: Schema) -> Columns:
     if cells is None:
         cells = pa.table({name: pa.array([], pa.string()) for name in schema.names})
     return Columns(
-        {f.name: parse_column(cells[f.name].combine_chunks(), asdict(f)) for f in schema}
+        {f.name: parse_column(cells[f.name].combine_chunks(), dict(vars(f))) for f in schema}
     )
 
 

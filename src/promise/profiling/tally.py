@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -49,10 +48,10 @@ class ColumnTally:
         self.unparsed = 0
         self.physical = ""
         self.tokens: Counter[str] = Counter()
-        self.counts: Counter[Any] | None = Counter()
+        self.counts: dict[Any, int] | None = {}
         self.moments = Moments()
         self.distinct = Distinct(sketch_size)
-        self._reading = asdict(field)
+        self._reading = dict(vars(field))
         self._words = field.type in ("category", "text")
 
     def add(self, raw: Any) -> None:
@@ -76,9 +75,9 @@ class ColumnTally:
         if len(pairs) > MAX_COUNTED:
             return False
         values = _keys(pairs.field("values"))
-        merged = self.counts.copy()
+        merged = dict(self.counts)
         for value, count in zip(values, pairs.field("counts").to_pylist(), strict=True):
-            merged[value] += count
+            merged[value] = merged.get(value, 0) + count
         if len(merged) > MAX_COUNTED:
             return False
         self.counts = merged

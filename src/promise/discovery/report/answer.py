@@ -207,7 +207,7 @@ def warnings_section(story: dict[str, Any]) -> Html | None:
         name
         for found in dicts(story, "findings")
         if found.get("suspicious")
-        for name in items(found, "columns")
+        for name in texts(found, "columns")
     ]
     fix: Html | None = None
     if suspects:

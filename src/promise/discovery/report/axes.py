@@ -103,7 +103,7 @@ def frame(
     parts: list[Html] = []
     for value, words in labelled(ticks(y, 5) if y_ticks is None else y_ticks):
         at = y.at(value)
-        parts.append(element("line", x1=LEFT, x2=RIGHT, y1=at, y2=at, class_="grid"))
+        parts.append(element("line", x1=LEFT, x2=RIGHT, y1=at, y2=at, class_="gridline"))
         parts.append(text(LEFT - 6, at + 4, words, anchor="end"))
     for value, words in labelled(ticks(x, 4) if x_ticks is None else x_ticks):
         at = x.at(value)

@@ -58,7 +58,7 @@ def finding_card(found: dict[str, Any]) -> Html:
     badges = [element("span", _SEVERITY.get(severity, severity), class_=f"badge {severity}")]
     if found.get("suspicious"):
         badges.append(element("span", "may hold the answer", class_="badge warm"))
-    columns = items(found, "columns")
+    columns = texts(found, "columns")
     evidence = str(found.get("evidence") or "")
     about = None
     if not all(str(name) in evidence for name in columns):

@@ -27,6 +27,7 @@ from promise.discovery.report.wording import (
 )
 
 MAX_CLASSES = 21
+SHARES_SHOWN = 8
 
 
 def errors_section(story: dict[str, Any]) -> Html | None:
@@ -111,23 +112,34 @@ def confusion_table(found: dict[str, Any]) -> Html | None:
     counts = tuples(items(found, "counts"), len(items(found, "classes")))
     if not names or len(counts) < len(names):
         return None
-    rows = []
+    many = len(names) > SHARES_SHOWN
+    mixed = [len(names) - 1] if found.get("others") else []  # classes told as one: not all right
+    rows: list[list[Part]] = []
     for place, (name, cells) in enumerate(zip(names, counts, strict=False)):
-        total = sum(cells) or 1
-        marked: list[Part] = [name]
-        for other, n in enumerate(cells[:MAX_CLASSES]):
-            part_ = n / total
-            class_ = "cell right" if other == place else "cell"
-            inner = [element("b", count(n)), element("small", share(part_, 0))]
-            marked.append(element("span", *inner, class_=class_, style=f"--share:{part_:.3f}"))
-        rows.append(marked)
-    body = table(("actual ↓ answered →", *names), rows, label="Confusion", class_="confusion")
+        total = sum(cells) or 1.0
+        marked = [
+            confusion_cell(n, total, k == place and k not in mixed, many)
+            for k, n in enumerate(cells)
+        ]
+        rows.append([name, *marked])
+    class_ = "confusion many" if many else "confusion"
+    body = table(("actual ↓ answered →", *names), rows, label="Confusion", class_=class_)
     note = "Each row is a true class; its cells say what it was answered as."
     if found.get("others"):
         note += f" The {count(found['others'])} rarer classes are counted together."
     return join(
         [element("h3", "What it mistakes for what"), element("p", note, class_="muted"), body]
     )
+
+
+def confusion_cell(n: float, total: float, right: bool, many: bool) -> Html:
+    """Return a count, shaded by its share; the share itself stands where there is room."""
+    class_ = "cell right" if right else "cell" if n else "cell nothing"
+    words = [element("b", count(n) if n or not many else "·")]
+    if not many:
+        words.append(element("small", share(n / total, 0)))
+    said = share(n / total) if many else None
+    return element("span", *words, class_=class_, style=f"--share:{n / total:.3f}", title=said)
 
 
 def class_table(rows: list[Any]) -> Html | None:

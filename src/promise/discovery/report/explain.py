@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from promise.discovery.report import plots
@@ -114,7 +115,7 @@ def curve_section(story: dict[str, Any]) -> Html | None:
 
 
 def curve_figure(
-    points: list[tuple[float, ...]], bands: list[tuple[float, ...]], metric: str
+    points: Sequence[tuple[float, ...]], bands: Sequence[tuple[float, ...]], metric: str
 ) -> Html:
     """Return the plot with its key and its numbers."""
     entries = [("point", "one training")]

@@ -163,7 +163,7 @@ def share(value: object, decimals: int = 1) -> str:
         return f"< {least:g} %"
     if number < 1 and round(number * 100, decimals) >= 100:
         return f"> {100 - least:g} %"
-    return f"{number * 100:.{decimals}f}".removesuffix("." + "0" * decimals) + " %"
+    return f"{number * 100:.{0 if number in (0, 1) else decimals}f} %"
 
 
 def span(seconds: object) -> str:

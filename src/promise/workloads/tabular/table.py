@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from promise.data.answer import Answer, Class
+from promise.data.answer import Answer, Class, Number
 from promise.data.columns import Array, Columns, IntArray
 from promise.data.infer import read_columns
 from promise.data.sample import Strategy, sample_rows
@@ -19,6 +19,7 @@ from promise.data.target import check_target, infinite, label_answer, labelled
 from promise.errors import ConfigError, DataError, near
 from promise.kernels.parsing import label_codes, parse_columns
 from promise.kernels.rows import row_hash
+from promise.metrics.pointwise import metrics_for
 from promise.models.base import Examples
 from promise.pipeline.request import row_order
 
@@ -65,13 +66,23 @@ class Label:
         return self.values.astype(np.float64)
 
 
-def read_label(source: Source, schema: Schema, target: str, *, seed: int, least: int = 0) -> Label:
+def read_label(
+    source: Source,
+    schema: Schema,
+    target: str,
+    *,
+    seed: int,
+    least: int = 0,
+    metric: str | None = None,
+) -> Label:
     """Read and judge the target; every way in which it cannot be learned is told in words.
 
     Parameters
     ----------
     least
         How many rows are wanted in any case; twice as many labels are kept.
+    metric
+        A metric of numbers makes a target of few whole numbers a number, not a class.
     """
     if target not in schema:
         raise DataError(f"{source.name} has no column {target!r}; {near(target, schema.names)}")
@@ -92,10 +103,13 @@ def read_label(source: Source, schema: Schema, target: str, *, seed: int, least:
     values = np.concatenate(parts) if parts else np.zeros(0)
     check_target(values, field)
     known = labelled(values)
+    answer = label_answer(values[known], field)
+    if field.type == "number" and metric in {m.name for m in metrics_for(Number())}:
+        answer = Number()
     return Label(
         values[known],
         np.concatenate(kept)[known],
-        label_answer(values[known], field),
+        answer,
         n_rows,
         unlabelled,
     )
