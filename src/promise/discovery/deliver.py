@@ -21,7 +21,7 @@ from promise.discovery.importance import permutation_importance
 from promise.discovery.options import Options
 from promise.discovery.report import render
 from promise.discovery.timing import Plan
-from promise.discovery.watch import Watcher
+from promise.discovery.watch import Recorded
 from promise.engine.local import LocalEngine
 from promise.errors import ArtifactError, FitFailed
 from promise.job import Job
@@ -46,14 +46,14 @@ def deliver(
     plan: Plan,
     engine: LocalEngine,
     job: Job,
-    watcher: Watcher,
+    watcher: Recorded,
     clock: Clock | None = None,
 ) -> Found:
     """Judge, explain, register, export, verify and report; each file is whole or absent."""
     clock = clock or SystemClock()
     watcher.step("judging on the holdout")
     board = judge(learned, options.seed)
-    story = begin_story(learned, ground, options, board, clock)
+    story = begin_story(learned, ground, options, board, clock, watcher)
     if not learned.listed:
         return _without_model(story, board, options, plan, engine, watcher)
     multipliers = _multipliers(learned)
@@ -105,12 +105,16 @@ def _multipliers(learned: Learned) -> Array | None:
 
 
 def begin_story(
-    learned: Learned, ground: Ground, options: Options, board: Leaderboard, clock: Clock
+    learned: Learned,
+    ground: Ground,
+    options: Options,
+    board: Leaderboard,
+    clock: Clock,
+    watcher: Recorded,
 ) -> dict[str, Any]:
     """Return the parts of the story that are known when the race has ended."""
     table, answer = learned.table, learned.table.answer
     size = ground.source.size()
-    history = learned.result.grounds
     return {
         "name": ground.name,
         "version": None,
@@ -148,7 +152,11 @@ def begin_story(
         "findings": [vars(f) for f in ground.findings],
         "leaderboard": board.to_json(),
         "recommendation": list(board.recommendation),
-        "race": {"trials": len(learned.result.trials), "folder": str(history.folder.name)},
+        "race": {
+            "trials": len(learned.result.trials),
+            "seconds": watcher.seconds,
+            "history": watcher.history,
+        },
         "warnings": list(ground.warnings),
         "options": options.to_json(),
         "seed": options.seed,
@@ -208,7 +216,7 @@ def _register(
 
 
 def _export(
-    version: Version, learned: Learned, ground: Ground, options: Options, watcher: Watcher
+    version: Version, learned: Learned, ground: Ground, options: Options, watcher: Recorded
 ) -> dict[str, Any]:
     """Export and verify; an export that does not give the same digits is not offered."""
     folder = options.out / "export"
@@ -239,7 +247,7 @@ def _without_model(
     options: Options,
     plan: Plan,
     engine: LocalEngine,
-    watcher: Watcher,
+    watcher: Recorded,
 ) -> Found:
     """Tell how far an interrupted race came, by validation scores alone."""
     watcher.warn("no model was trained on all rows; go on with --resume to finish.")

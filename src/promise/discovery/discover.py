@@ -14,7 +14,7 @@ from promise.discovery.found import Found
 from promise.discovery.ground import Ground, survey
 from promise.discovery.options import Options, family_names, megabytes, sample_option, seconds
 from promise.discovery.timing import Plan
-from promise.discovery.watch import Silent, Watcher
+from promise.discovery.watch import Recorded, Silent, Watcher
 from promise.engine.local import LocalEngine
 from promise.job import Job
 from promise.models.base import ESTIMATORS
@@ -101,15 +101,16 @@ def run(data: Any, options: Options, watcher: Watcher, *, began: float | None = 
             refit_deadline_s=plan.refit,
             resume=options.resume,
         )
+        recorded = Recorded(watcher, time.monotonic())
         learned = learn(
             ground.table,
             terms,
             job=job,
             engine=engine,
             folder=work / "race",
-            progress=watcher.race,
+            progress=recorded.race,
         )
-        return deliver(learned, ground, options, plan, engine, job, watcher)
+        return deliver(learned, ground, options, plan, engine, job, recorded)
 
 
 def _that_fit(options: Options, ground: Ground) -> tuple[str, ...] | None:

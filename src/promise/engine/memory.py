@@ -78,8 +78,8 @@ class Meter:
     """Reads PSS often and cheaply: exactly now and then, by the resident size in between.
 
     The kernel walks every page to tell PSS, some 20 ms for a family of a few hundred MiB, while
-    the resident size costs microseconds. What a process gains is counted in full until the next exact
-    reading, so the estimate errs on the high side when it gains shared pages.
+    the resident size costs microseconds. What a process gains is counted in full until the next
+    exact reading, so the estimate errs on the high side when it gains shared pages.
     """
 
     def __init__(self, exact_every_s: float = 0.5) -> None:
