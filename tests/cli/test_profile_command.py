@@ -55,6 +55,16 @@ def test_people_get_a_table_and_sentences(table: Path, capsys: pytest.CaptureFix
     assert "--column ignore=customer_id" in out
 
 
+def test_names_and_values_are_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "odd.csv"
+    names = ("price[/m2]", "speed [km]", "[red]")
+    rows = [f"{i},{i % 7},{'[/b]' if i % 3 else '[i]'}" for i in range(60)]
+    path.write_text("\n".join([",".join(names), *rows]), encoding="utf-8")
+    code, out, err = run(["profile", str(path), "--target", "price[/m2]"], capsys)
+    assert code == 0, err
+    assert all(name in out for name in names)
+
+
 def test_an_unknown_target_is_one_clear_line(
     table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -161,3 +161,61 @@ def test_what_is_given_wins(tmp_path):
     source = open_source(tmp_path / "x.csv", header=True, delimiter=";", encoding="latin-1")
     assert source.columns == ("1", "é")
     assert open_source(tmp_path / "x.csv").reader["encoding"] == "cp1252"
+
+
+def test_mixed_types_over_chunks_and_files_are_sampled_as_text(tmp_path):
+    lines = [f'{{"a": {i}}}\n' for i in range(66_000)] + ['{"a": "none yet"}\n']
+    (tmp_path / "x.jsonl").write_text("".join(lines))
+    source = open_source(tmp_path / "x.jsonl")
+    assert source.sample(70_000)["a"].to_pylist()[-2:] == ["65999", "none yet"]
+    assert infer_schema(source)["a"].type == "number"
+    for name, cells in (("a", [1, 2]), ("b", ["x", "y"])):
+        (tmp_path / "parts").mkdir(exist_ok=True)
+        pq.write_table(pa.table({"a": cells}), tmp_path / "parts" / f"{name}.parquet")
+    source = open_source(tmp_path / "parts")
+    columns, _ = read_columns(source, infer_schema(source))
+    assert columns["a"].tolist() == ["1", "2", "x", "y"]
+
+
+def test_large_parquet_is_typed_as_small(tmp_path, monkeypatch):
+    days = pa.array(["2024-01-02", "2024-01-03", "2024-01-04"]).dictionary_encode()
+    table = pa.table({"day": days, "n": [1, 2, 3], "when": pa.array([1, 2, 3], pa.duration("s"))})
+    for year in (2023, 2024):
+        folder = tmp_path / f"year={year}"
+        folder.mkdir()
+        with pq.ParquetWriter(folder / "part.parquet", table.schema) as writer:
+            for part in (table.slice(0, 0), table.slice(0, 2), table.slice(2)):
+                writer.write_table(part)
+    small = infer_schema(open_source(tmp_path))
+    monkeypatch.setattr("promise.data.files.COUNT_BYTES", 10)
+    source = open_source(tmp_path)
+    large = infer_schema(source, sample_rows=5)
+    assert large == small
+    assert [(field.name, field.type) for field in large] == [
+        ("day", "date"), ("n", "number"), ("when", "number"), ("year", "number"),
+    ]  # fmt: skip
+
+
+def test_frames_without_names_and_with_durations():
+    frame = pd.DataFrame(np.arange(6.0).reshape(3, 2))
+    source = open_source(frame)
+    assert source.columns == ("0", "1")
+    assert source.sample(3)["1"].to_pylist() == [1.0, 3.0, 5.0]
+    assert [part["0"].to_pylist() for _, part in source.batches(["0"], 2)] == [[0.0, 2.0], [4.0]]
+    frame = pd.DataFrame({"wait": pd.to_timedelta([90, None, 30], unit="s")})
+    for data in (frame, pl.from_pandas(frame), pa.table(frame)):
+        source = open_source(data)
+        assert infer_schema(source)["wait"].type == "number"
+        columns, _ = read_columns(source, infer_schema(source))
+        np.testing.assert_array_equal(columns["wait"], [90.0, np.nan, 30.0])
+
+
+def test_large_partitioned_csv_is_sampled_with_its_folders(tmp_path, monkeypatch):
+    for year in (2023, 2024):
+        (tmp_path / f"year={year}").mkdir()
+        lines = "".join(f"{i},{year}\n" for i in range(30_000))
+        (tmp_path / f"year={year}" / "x.csv").write_text("row,same\n" + lines)
+    monkeypatch.setattr("promise.data.files.COUNT_BYTES", 1000)
+    sample = open_source(tmp_path).sample(2000)
+    assert sample["year"].to_pylist() == sample["same"].to_pylist()
+    assert set(sample["year"].to_pylist()) == {"2023", "2024"}

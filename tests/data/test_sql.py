@@ -73,3 +73,33 @@ def test_messages_hide_the_password():
     with pytest.raises(DataError) as caught:
         open_source("postgresql+psycopg://me:secret@127.0.0.1:1/x::t")
     assert "secret" not in str(caught.value)
+
+
+def test_a_query_reaches_the_driver_as_it_is_written(url):
+    address, name = url
+    text = f"SELECT id, '%s 10% :x' AS note FROM {name} WHERE city LIKE 'o%' OR city = ' :x' -- end"
+    source = open_source(address, query=text)
+    assert source.size().rows == 50
+    assert source.sample(3)["note"].to_pylist() == 3 * ["%s 10% :x"]
+
+
+def test_a_query_in_brackets_has_no_as(monkeypatch):
+    """Oracle knows no AS before the name of a subquery."""
+    heard = []
+    engine = sa.create_engine("sqlite://")
+    sa.event.listen(engine, "before_cursor_execute", lambda *args: heard.append(args[2]))
+    monkeypatch.setattr("promise.data.sql._engine", lambda _: engine)
+    assert open_source("sqlite://::SELECT 1 one").size().rows == 1
+    assert len(heard) == 2
+    assert not any(" AS " in statement.upper() for statement in heard)
+
+
+def test_counting_fails_in_words(tmp_path):
+    with sa.create_engine(f"sqlite:///{tmp_path}/x.db").begin() as connection:
+        connection.execute(sa.text("CREATE TABLE t (a INTEGER)"))
+        connection.execute(sa.text("INSERT INTO t VALUES (1)"))
+    source = open_source(f"sqlite:///{tmp_path}/x.db::t")
+    with sa.create_engine(f"sqlite:///{tmp_path}/x.db").begin() as connection:
+        connection.execute(sa.text("DROP TABLE t"))
+    with pytest.raises(DataError, match="cannot be read: no such table"):
+        source.size()

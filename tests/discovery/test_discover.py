@@ -161,6 +161,17 @@ def test_trials_give_the_same_scores_whatever_the_thread_count(
     assert scores(again["leaderboard"]) == scores(found["leaderboard"])
 
 
+def test_a_journal_is_replayed_exactly(
+    found: dict[str, Any], cancer: Path, home: Path, tmp_path: Path
+) -> None:
+    journal = Path(found["out"]) / "run" / "race" / "journal.jsonl"
+    again = promise(
+        home, "discover", str(cancer), "--target", "target", "--out", str(tmp_path),
+        "--families", FAMILIES, "--name", "replayed", "--set", f"replay={journal}",
+    )  # fmt: skip
+    assert scores(again["leaderboard"]) == scores(found["leaderboard"])
+
+
 def test_a_killed_race_goes_on_where_it_was(
     found: dict[str, Any], cancer: Path, home: Path, tmp_path: Path
 ) -> None:

@@ -20,10 +20,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from promise.data.answer import Class, Number
+from promise.data.split import Split
 from promise.discovery.export import ExportPlan, Member, Order, export, run_isolated, verify
 from promise.discovery.export.code import code_files, function_modules
 from promise.discovery.export.package import pyproject
-from promise.errors import ArtifactError
+from promise.discovery.export.prose import interval
+from promise.errors import ArtifactError, DataError
 from promise.kernels.encoding import encode, encode_train, fit_encoding, save_encoding
 from promise.kernels.parsing import label_codes, parse_columns
 from promise.kernels.reading import read_chunks
@@ -91,10 +93,12 @@ def make_plan(folder: Path, families: dict[str, float], kind: str, **extra: Any)
     """Fit tiny members on a tiny table, and describe them as a discovery would."""
     path = folder / "orders.csv"
     write_csv(path, kind)
+    age = extra.get("age", "age")  # the first column's name
+    path.write_text(path.read_text(encoding="utf-8").replace("age", age, 1), encoding="utf-8")
     reader = {"format": "csv", "paths": [str(path)], "delimiter": ",", "quote": '"',
               "encoding": "utf-8", "compression": None, "header": True,
-              "names": ["age", "city", "day", "note", "y"], "on_bad_rows": "fail"}  # fmt: skip
-    schema = schema_of(kind)
+              "names": [age, "city", "day", "note", "y"], "on_bad_rows": "fail"}  # fmt: skip
+    schema = tuple({**f, "name": age} if f["name"] == "age" else f for f in schema_of(kind))
     table = pa.concat_tables(t for _, t in read_chunks(reader))
     columns = parse_columns(table, list(schema))
     classes: tuple[str, ...] = ()
@@ -105,7 +109,7 @@ def make_plan(folder: Path, families: dict[str, float], kind: str, **extra: Any)
     rows = np.arange(N_ROWS)
     holdout, train = rows[rows % 4 == 0], rows[rows % 4 != 0]
     ordered = "lstm" in families
-    request = {name: columns[name] for name in ("age", "city", "day", "note")}
+    request = {name: columns[name] for name in (age, "city", "day", "note")}
     learn = {name: values[train] for name, values in request.items()}
     members, models = [], []
     for number, (family, weight) in enumerate(families.items()):
@@ -151,7 +155,7 @@ def make_plan(folder: Path, families: dict[str, float], kind: str, **extra: Any)
         golden_output=output_of(np.arange(20)), holdout={n: v[holdout] for n, v in columns.items()},
         order=Order("day") if ordered else None, temperature=extra.get("temperature"),
         multipliers=multipliers, source_name="orders.csv",
-        findings=({"severity": "warning", "message": "it leaks", "columns": ["age"]},),
+        findings=({"severity": "warning", "message": "it leaks", "columns": [age]},),
     )  # fmt: skip
 
 
@@ -395,6 +399,163 @@ def test_a_failing_export_leaves_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("promise.discovery.export.write_artifacts", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DataError, match="disk is full"):
         export(plan, tmp_path / "export")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_score_that_is_undefined_is_said_to_be(
+    blend: tuple[ExportPlan, Path], tmp_path: Path
+) -> None:
+    plan, _ = blend
+    only = np.flatnonzero(plan.holdout["y"] == "no")  # one class: no curve to measure below
+    few = replace(
+        plan, metric="roc_auc", score=float("nan"), ci=(None, None), baseline_score=None,
+        validation_score=float("nan"), holdout_rows=plan.holdout_rows[only],
+        holdout={name: values[only] for name, values in plan.holdout.items()},
+        leaderboard={"models": [{"name": "a", "family": "linear", "score": float("nan")}]},
+        importance=({"feature": "age", "mean": None, "low": None, "high": None},),
+    )  # fmt: skip
+    folder = export(few, tmp_path / "export")
+    data = tmp_path / "orders.csv"
+    data.write_bytes(Path(plan.reader["paths"][0]).read_bytes())
+    found = verify(folder, data=data, expected_score=None)
+    assert (found.ok, found.score) == (True, None), found.sentence
+    assert "undefined" in found.sentence
+    assert verify(folder, data=data, expected_score=float("nan")).ok
+    assert not verify(folder, data=data, expected_score=0.5).ok
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert "**undefined**" in card
+    assert "nan" not in card
+    assert json.loads((folder / "manifest.json").read_text())["score"] is None
+    done = run_isolated(folder, ["evaluate.py"], ["--data", str(data)], sys.executable, 120)
+    assert "holdout rows: undefined" in done.stdout, done.stderr
+    readable(folder)
+    halfway = replace(plan, ci=(0.5, float("nan")))
+    assert "(95 % interval undefined)" in interval(halfway)
+
+
+def test_a_folder_whose_name_has_a_colon_is_verified(
+    blend: tuple[ExportPlan, Path], tmp_path: Path
+) -> None:
+    plan, _ = blend
+    folder = export(plan, tmp_path / "run 10:30" / "export")
+    assert verify(folder, expected_score=plan.score).ok
+
+
+def test_strange_column_names_stay_out_of_the_code(
+    blend: tuple[ExportPlan, Path], tmp_path: Path
+) -> None:
+    plan, _ = blend
+    odd = 'we\\Nird """x'
+    fields = tuple({**f, "name": odd} if f["name"] in ("y", "age") else f for f in plan.schema)
+    rule = {"kind": "grouped", "column": odd, "seed": 7, "fraction": 0.25}
+    told = replace(
+        plan, target=odd, schema=fields, group=odd, split=rule, holdout=None, source_name=odd,
+        split_sentence=f"all rows of a random 25 % of the values of `{odd}`.",
+        reader={**plan.reader, "paths": [f"/data/{odd}\n.csv"]},
+    )  # fmt: skip
+    files = {**code_files(told), "pyproject.toml": pyproject(told, {}, [])}
+    (tmp_path / "tests").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    readable(tmp_path)
+    assert "we/Nird" in files["evaluate.py"]
+
+
+@pytest.mark.parametrize("way", ["list", "folder", "pattern"])
+def test_several_files_are_read_in_the_order_of_the_original(
+    blend: tuple[ExportPlan, Path], tmp_path: Path, way: str
+) -> None:
+    plan, folder = blend
+    head, *rows = Path(plan.reader["paths"][0]).read_text().splitlines()
+    home = tmp_path / "parts"
+    (home / "a").mkdir(parents=True)
+    (home / ".hidden").mkdir()
+    cuts = {"B.csv": rows[:50], "a-1.csv": rows[50:90], "a/z.csv": rows[90:200]}
+    for name, part in (cuts | {"a1.csv": rows[200:], ".hidden/x.csv": ["no"]}).items():
+        (home / name).write_text("\n".join([head, *part]))
+    (home / "_SUCCESS").touch()
+    flat = "*.csv" if way == "pattern" else ""
+    if way == "pattern":
+        (home / "a/z.csv").rename(home / "a-2.csv")
+    data: Any = str(home / flat)
+    if way == "list":
+        data = [str(home / name) for name in sorted(cuts)] + [str(home / "a1.csv")]
+    found = verify(folder, data=data, expected_score=plan.score)
+    assert found.ok, found.sentence
+
+
+def test_a_model_of_every_row_trains_on_all_but_the_holdout(
+    blend: tuple[ExportPlan, Path], tmp_path: Path
+) -> None:
+    plan, _ = blend
+    folder = export(replace(plan, train_rows=np.zeros(0, dtype=np.int64)), tmp_path / "export")
+    readable(folder)
+    code = "from train import passes\nrows = [r for *_, part in passes(sys.argv[1:], 'train')() "
+    lines = run_lines(
+        folder, f"import json, sys\n{code}for r in part.tolist()]\nprint(json.dumps(rows))", plan
+    )
+    assert json.loads(lines) == plan.train_rows.tolist()
+    assert f"{len(plan.train_rows):,} rows to learn from" in (folder / "MODEL_CARD.md").read_text()
+
+
+def run_lines(folder: Path, code: str, plan: ExportPlan) -> str:
+    """Run code against the export's modules, without Promise, with the data as its argument."""
+    script = folder.parent / "lines.py"
+    script.write_text(code, encoding="utf-8")
+    done = run_isolated(folder, [str(script)], [plan.reader["paths"][0]], sys.executable, 120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"kind": "temporal", "column": "day", "cutoff": "2025-06-01", "gap_s": 864000.0},
+        {"kind": "grouped", "column": "age", "seed": 7, "fraction": 0.3},
+        {"kind": "grouped", "column": "city", "seed": 7, "fraction": 0.5},
+    ],
+    ids=str,
+)
+def test_the_rest_holds_no_row_that_the_split_would_have_sealed(
+    blend: tuple[ExportPlan, Path], tmp_path: Path, rule: dict[str, Any]
+) -> None:
+    plan, _ = blend
+    split = Split.from_json({"fraction": 0.2, "seed": 7} | rule)
+    reader = dict(plan.reader)
+    table = pa.concat_tables(t for _, t in read_chunks(reader))
+    values = parse_columns(table, list(plan.schema))[str(split.column)]
+    side = split.holdout(np.arange(N_ROWS), time=values, group=values)
+    assert set(side.tolist()) >= {0, 1}
+    # a sample held few of the rows, so only some sealed ones have their number written down
+    sampled = np.flatnonzero(side == 1)[:5]
+    few = replace(
+        plan, split=split.to_json(), holdout=None, holdout_rows=sampled,
+        train_rows=np.flatnonzero(side == 0)[:20],
+    )  # fmt: skip
+    folder = export(few, tmp_path / "export")
+    readable(folder)
+    code = "from train import passes\nrows = [r for *_, part in passes(sys.argv[1:], 'rest')() "
+    found = run_lines(
+        folder, f"import json, sys\n{code}for r in part.tolist()]\nprint(json.dumps(rows))", few
+    )
+    assert json.loads(found) == np.flatnonzero(side == 0).tolist()
+
+
+def test_an_input_may_be_called_order(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, {"decision_tree": 1.0}, "class", age="order")
+    folder = export(plan, tmp_path / "export")
+    found = verify(folder, data=tmp_path / "orders.csv", expected_score=plan.score)
+    assert found.ok, found.sentence
+
+
+@pytest.mark.slow
+def test_an_input_of_an_ordered_model_may_be_called_order(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    plan = make_plan(tmp_path, {"lstm": 1.0}, "class", age="order")
+    folder, data = export(plan, tmp_path / "export"), tmp_path / "orders.csv"
+    found = verify(folder, data=data, expected_score=plan.score)
+    assert found.ok, found.sentence
+    printed = run_all(folder, ["train.py", "--data", data, "--out", tmp_path / "a", "--json"])
+    assert json.loads(printed.splitlines()[-1])["max_difference"] == 0

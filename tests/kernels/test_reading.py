@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import lzma
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from promise.data.source import open_source
-from promise.kernels.reading import read_chunks
+from promise.kernels.reading import files_of, plain_column, read_chunks, value_array
 
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=8)
 
@@ -116,3 +117,43 @@ def test_columns_told_by_a_folders_name_are_not_looked_for_in_the_file(tmp_path:
     source = open_source(str(tmp_path))
     rows = [row for _, table in source.batches() for row in table.to_pylist()]
     assert rows[-1] == {"a": "2", "b": "y", "year": "2025"}
+
+
+def test_a_column_keeps_one_type_or_becomes_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    rows = [{"a": 1, "b": None}, {"a": 2, "b": 1}, {"a": "x", "b": 2.5}, {"a": 4, "b": 3}]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    description = {"format": "jsonl", "paths": [str(path)], "names": ["a", "b"]}
+    chunks = [table for _, table in read_chunks(description, chunk_rows=1)]
+    assert [str(chunk.schema.field("a").type) for chunk in chunks] == 2 * ["int64"] + 2 * ["string"]
+    assert [str(c.schema.field("b").type) for c in chunks] == ["null", "int64", "double", "double"]
+    assert [chunk["a"][0].as_py() for chunk in chunks] == [1, 2, "x", "4"]
+
+
+def test_parquet_files_of_different_types(tmp_path: Path) -> None:
+    nan = float("nan")
+    for name, cells in (("a", pa.array(["x", "2"])), ("b", [3, 4]), ("c", [5.0, nan])):
+        pq.write_table(pa.table({"a": cells}), tmp_path / f"{name}.parquet")
+    paths = files_of(str(tmp_path))
+    found = rows_of({"format": "parquet", "paths": paths, "names": ["a"]})
+    assert [cell for (cell,) in found] == ["x", "2", "3", "4", "5", None]
+
+
+def test_files_of_a_folder_and_a_glob(tmp_path: Path) -> None:
+    shown = ["a-b/x.csv", "a/x.csv.gz", "a/year=2024/x.csv", "part-10.csv", "part-2.csv"]
+    other = ["_SUCCESS", "_temporary/0.csv", ".hidden.csv", "notes.md", "a/._x.csv", "_x.csv"]
+    for name in [*shown, *other]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("a\n1\n")
+    assert files_of(str(tmp_path)) == [str(tmp_path / name) for name in shown]
+    assert files_of(str(tmp_path / "*.csv")) == [str(tmp_path / name) for name in shown[-2:]]
+    assert files_of(str(tmp_path / "_x*")) == [str(tmp_path / "_x.csv")]
+    assert files_of(str(tmp_path / "a" / "x.csv.gz")) == [str(tmp_path / shown[1])]
+    assert files_of(str(tmp_path / "nothing")) == []
+
+
+def test_durations_are_seconds() -> None:
+    for unit, factor in (("s", 1), ("ms", 1000), ("us", 10**6), ("ns", 10**9)):
+        column = pa.chunked_array([pa.array([3 * factor, None], pa.duration(unit))])
+        assert plain_column(column).to_pylist() == [3.0, None]
+    assert value_array([timedelta(minutes=1), None]).to_pylist() == [60.0, None]

@@ -129,3 +129,11 @@ def test_constant_target_and_single_row_follow_scikit_learn() -> None:
     assert math.isnan(scores.score("r2", ones[:1], ones[:1]))
     assert math.isnan(scores.score("rmsle", -ones, ones))
     assert math.isnan(scores.score("mae", ones[:0], ones[:0]))
+
+
+def test_a_constant_output_has_an_auc_of_one_half() -> None:
+    y = np.array([0, 1, 1, 0, 1])
+    assert scores.score("roc_auc", y, np.full((5, 2), 0.5)) == 0.5
+    lowest_holds_a_hit = np.array([0.9, 0.1, 0.1, 0.1, 0.8])
+    output = np.column_stack([1 - lowest_holds_a_hit, lowest_holds_a_hit])
+    assert scores.score("roc_auc", y, output) == sk.roc_auc_score(y, lowest_holds_a_hit)

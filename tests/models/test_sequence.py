@@ -11,9 +11,9 @@ from promise.errors import MissingExtra
 from promise.job import Job
 from promise.kernels.lstm import fit_lstm, predict_lstm, tail_lstm, window_rows
 from promise.models import sequence
-from promise.models.base import MATRIX, Estimator, Examples
+from promise.models.base import MATRIX, ORDER, Estimator, Examples
 from promise.models.conformance import EstimatorConformance, examples
-from promise.models.sequence import LSTM, ORDER
+from promise.models.sequence import LSTM
 
 torch = pytest.importorskip("torch")
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas
 import pyarrow as pa
 import pytest
 
@@ -145,11 +146,12 @@ def test_faults_of_single_columns_are_noted() -> None:
         "spike": np.where(np.arange(N) == 9, 1e6, rng.normal(size=N)),
         "fnlwgt": rng.uniform(1e4, 9e5, N),
     }
+    columns["shop id"] = columns.pop("shop_id")
     columns["score"] = np.minimum(columns["score"], np.quantile(columns["score"], 0.93))
     del columns["bought"]
     findings = found_in(columns, "score")
     assert named(findings, "identifier") == ("row", "customerID")
-    assert named(findings, "repeated_key") == ("shop_id",)
+    assert named(findings, "repeated_key") == ("shop id",)
     assert named(findings, "all_missing") == ("nothing",)
     assert named(findings, "constant") == ("same",)
     assert set(named(findings, "sentinel_code")) == {"days_since", "months"}
@@ -158,6 +160,28 @@ def test_faults_of_single_columns_are_noted() -> None:
     assert named(findings, "survey_weight") == ("fnlwgt",)
     assert named(findings, "target_capped") == ("score",)
     assert not any(f.suspicious for f in findings)
+    fixes = {f.check: f.fix for f in findings}
+    assert fixes["repeated_key"] == "--group 'shop id'"
+    assert fixes["survey_weight"] == "--column ignore=fnlwgt"
+
+
+def test_a_fix_in_python_runs_as_it_stands() -> None:
+    rng = np.random.default_rng(3)
+    size = rng.integers(1, 900, N).astype(str)
+    columns = base() | {
+        "room's": np.where(rng.random(N) < 0.1, "?", size),
+        "size": np.where(rng.random(N) < 0.2, "about " + rng.choice(["9", "8"], N), size),
+        "opened": 20250100 + rng.integers(1, 29, N),
+        "event_time": 1_700_000_000 + rng.integers(0, 10**7, N),
+    }
+    findings = found_in(columns, "bought")
+    fixes = [f for f in findings if f.check in ("null_token", "mixed_types", "coded_date")]
+    assert len(fixes) == 4, fixes
+    for finding in fixes:
+        frame = pandas.DataFrame({n: columns[n] for n in finding.columns})
+        exec(finding.fix, {"frame": frame, "pandas": pandas})
+        if finding.check == "coded_date":
+            assert frame[finding.columns[0]].dt.year.isin([2023, 2024, 2025]).all()
 
 
 def test_what_a_careful_person_drops_is_dropped_and_the_rest_kept() -> None:

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from promise.cli.config import read_config
+from promise.cli.config import column_roles, read_config, seconds, set_values
 from promise.cli.live import Live
 from promise.cli.show import Json, console, number, print_json
 from promise.data.sample import Strategy
 from promise.data.source import OnBadRows
 from promise.errors import ArtifactError, ConfigError
+
+_SETTINGS: dict[str, Callable[[str], tuple[str, Any]]] = {
+    "delimiter": lambda text: ("reading.delimiter", text.replace("\\t", "\t")),
+    "encoding": lambda text: ("reading.encoding", text),
+    "decimal": lambda text: ("reading.decimal", text),
+    "compression": lambda text: ("reading.compression", text),
+    "gap": lambda text: ("gap_s", seconds(text)),
+    "latency": lambda text: ("latency_ms", 1000 * seconds(text)),
+    "replay": lambda text: ("replay", Path(text)),
+}
+"""What `--set` knows: key to the field of `Options` and how its text is read."""
 
 
 def discover(
@@ -53,6 +65,14 @@ def discover(
     seed: Annotated[int, typer.Option("--seed", help="Source of all chance.")] = 7,
     name: Annotated[str | None, typer.Option("--name", help="The model's name.")] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for results.")] = Path("promise-out"),
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", help="ROLE=NAME, e.g. ignore=duration; repeatable."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE: encoding, delimiter, decimal, gap, …; repeatable."),
+    ] = None,
     config: Annotated[Path | None, typer.Option("--config", help="A promise.toml.")] = None,
     on_bad_rows: Annotated[OnBadRows, typer.Option("--on-bad-rows", help="fail or skip.")] = "fail",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
@@ -60,13 +80,7 @@ def discover(
 ) -> None:
     """Find the best model for a table, and leave with a report, a version and code."""
     from promise.discovery.discover import run
-    from promise.discovery.options import (
-        Options,
-        family_names,
-        megabytes,
-        sample_option,
-        seconds,
-    )
+    from promise.discovery.options import Options, family_names, megabytes, sample_option
 
     options = Options(
         target=target,
@@ -86,6 +100,8 @@ def discover(
         out=out,
         on_bad_rows=on_bad_rows,
         resume=resume,
+        columns=column_roles(column or []),
+        **set_values(settings or [], _SETTINGS),
     )
     with Live() as live:
         found = run(data, options, live, began=_process_start())

@@ -60,6 +60,10 @@ class Live:
         done = self._seconds - left
         self._shown.update(self._task, description=text, completed=done, total=self._seconds)
 
+    def tell(self, text: str) -> None:
+        """Print a line that stays."""
+        errors.print(text, markup=False, highlight=False)
+
     def warn(self, text: str) -> None:
         """Print a warning that stays."""
         errors.print(f"warning: {text}", markup=False, highlight=False)

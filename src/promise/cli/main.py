@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from typing import Any
@@ -36,17 +37,26 @@ def main(arguments: list[str] | None = None) -> None:
         code: Any = app(args=arguments, standalone_mode=False)
     except PromiseError as error:
         _tell(str(error), arguments)
+    except BrokenPipeError:
+        sys.exit(0)
+    except OSError as error:
+        _tell(_about_files(error), arguments)
     except KeyboardInterrupt:
         print("stopped.", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)
     except Exception as error:
         if type(error).__module__.split(".")[0] in ("click", "typer") and hasattr(error, "show"):
             error.show()
             sys.exit(int(getattr(error, "exit_code", 2)))
         raise
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _about_files(error: OSError) -> str:
+    what = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{what}the disk is full; free some space and run the command again."
+    return f"{what}{error.strerror or error}."
 
 
 def _tell(message: str, arguments: list[str]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from promise.cli.show import Json, console, errors, print_json
 
@@ -117,10 +118,10 @@ def _columns_table(found: Profile, schema: Schema, *, narrow: bool) -> Table:
         right = title not in ("column", "type", "most frequent", "seems to be")
         least = {"column": 12, "type": 8, "seems to be": 10}.get(title)
         side: Literal["left", "right"] = "right" if right else "left"
-        table.add_column(title, justify=side, no_wrap=True, min_width=least, max_width=32)
+        table.add_column(Text(title), justify=side, no_wrap=True, min_width=least, max_width=32)
     for column in found.columns[:_SHOWN_COLUMNS]:
         cells = dict(zip(titles, _cells(column, schema), strict=True))
-        table.add_row(*(cells[title] for title in shown))
+        table.add_row(*(Text(cells[title]) for title in shown))  # data are no markup
     return table
 
 

@@ -10,15 +10,25 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from promise.cli.config import read_config
+from promise.cli.config import column_roles, read_config, seconds, set_values
 from promise.cli.show import Json, console, errors, number, print_json
 from promise.data.source import OnBadRows
-from promise.errors import ConfigError, near
+from promise.errors import ConfigError
 
 BadRows = Annotated[
     OnBadRows,
     typer.Option("--on-bad-rows", help="Ragged rows: `fail` names them, `skip` counts them."),
 ]
+
+_SETTINGS: dict[str, Callable[[str], tuple[str, Any]]] = {
+    "budget": lambda text: ("budget_s", seconds(text)),
+    "trials": lambda text: ("trials", int(text)),
+    "threads": lambda text: ("threads", int(text)),
+    "seed": lambda text: ("seed", int(text)),
+    "gap": lambda text: ("gap_s", seconds(text)),
+    "on_bad_rows": lambda text: ("on_bad_rows", text),
+}
+"""What `--set` knows: key to the field of the order and how its text is read."""
 
 
 def train(
@@ -41,7 +51,7 @@ def train(
     config: Annotated[Path | None, typer.Option("--config", help="A promise.toml.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="KEY=VALUE: budget, trials, threads, seed; repeatable."),
+        typer.Option("--set", help="KEY=VALUE: budget, trials, threads, seed, …; repeatable."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint.")
@@ -66,12 +76,12 @@ def train(
             name=name,
             start=start,
             tell=tell,
-            columns=_roles(column or []) | _split_roles(split),
+            columns=column_roles(column or []) | _split_roles(split),
             preset=preset,
             full=full,
             memory_mb=None if memory is None else megabytes(memory),
             resume=resume,
-            **_settings(settings or []),
+            **set_values(settings or [], _SETTINGS),
         )
     if as_json:
         print_json(trained.to_json())
@@ -138,16 +148,6 @@ def predict(
     console().print(f"{done.rows:,} predictions by {model.version} in {done.out}", markup=False)
 
 
-def _roles(pairs: list[str]) -> dict[str, str]:
-    roles = {}
-    for pair in pairs:
-        role, equals, name = pair.partition("=")
-        if not equals or not name:
-            raise ConfigError(f"--column {pair}: expected ROLE=NAME, for example label=income.")
-        roles[name] = role
-    return roles
-
-
 def _split_roles(rule: str | None) -> dict[str, str]:
     if rule is None:
         return {}
@@ -158,28 +158,6 @@ def _split_roles(rule: str | None) -> dict[str, str]:
     if kind not in roles or not name:
         raise ConfigError(f"--split {rule}: expected temporal:COLUMN, grouped:COLUMN or random.")
     return {name: roles[kind]}
-
-
-def _settings(pairs: list[str]) -> dict[str, Any]:
-    from promise.discovery.options import seconds
-
-    readers: dict[str, tuple[str, Callable[[str], Any]]] = {
-        "budget": ("budget_s", seconds),
-        "trials": ("trials", int),
-        "threads": ("threads", int),
-        "seed": ("seed", int),
-    }
-    found = {}
-    for pair in pairs:
-        key, _, text = pair.partition("=")
-        if key not in readers:
-            raise ConfigError(f"--set {pair}: there is no setting {key!r}; {near(key, readers)}")
-        field, read = readers[key]
-        try:
-            found[field] = read(text)
-        except ValueError:
-            raise ConfigError(f"--set {pair}: {text!r} is not a whole number.") from None
-    return found
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import hashlib
 import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -25,14 +24,22 @@ from promise.data.detect import (
 )
 from promise.data.source import BadRows, OnBadRows, Size, even_rows
 from promise.errors import ConfigError, DataError, near
-from promise.kernels.reading import CSV_BLOCK_BYTES, json_row, read_chunks, read_csv
+from promise.kernels.reading import (
+    CSV_BLOCK_BYTES,
+    files_of,
+    join_tables,
+    json_row,
+    plain_table,
+    read_chunks,
+    read_csv,
+    with_constants,
+)
 
 COUNT_BYTES = 64 << 20
 """Files up to this size are counted; the rows of larger ones are estimated."""
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".zstd": "zstd", ".xz": "xz"}
 _FORMATS = {".parquet": "parquet", ".pq": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl",
             ".json": "jsonl"}  # fmt: skip
-_TEXTS = (".csv", ".tsv", ".txt", ".tab", ".data", ".psv")
 _FOREIGN = {
     b"PK\x03\x04": "a ZIP archive or an Excel workbook; unpack it, or save the sheet as CSV",
     b"\xd0\xcf\x11\xe0": "an Excel workbook; save the sheet as CSV",
@@ -180,7 +187,7 @@ class FileSource:
             for first, table in self.batches():
                 inside = chosen[(chosen >= first) & (chosen < first + table.num_rows)]
                 parts.append(table.take(inside - first))
-            return pa.concat_tables(parts, promote_options="permissive")
+            return join_tables(parts)
         if self.description["format"] == "parquet":
             return self._parquet_sample(rows)
         parts, n_rows = [], 0
@@ -193,7 +200,7 @@ class FileSource:
                 break
         if spread:
             parts += self._csv_pieces(rows - wanted)
-        return pa.concat_tables(parts, promote_options="permissive")
+        return join_tables(parts)
 
     def fingerprint(self) -> str:
         """Digest names, sizes and a few pieces of each file; moving the files changes nothing."""
@@ -211,10 +218,10 @@ class FileSource:
         encoding = self.description["encoding"]
         return self.description["compression"] is None and not encoding.startswith("utf-16")
 
-    def _pieces(self, n_bytes: int, count: int) -> list[bytes]:
-        """Return pieces of the files at even distances, from line start to line end."""
+    def _pieces(self, n_bytes: int, count: int) -> list[tuple[int, bytes]]:
+        """Return each file's place and pieces at even distances, from line start to line end."""
         pieces = []
-        for path in self.description["paths"][:count]:
+        for place, path in enumerate(self.description["paths"][:count]):
             total = self.store.size(path)
             share = max(1, count // len(self.description["paths"]))
             with self.store.open(path) as file:
@@ -222,12 +229,12 @@ class FileSource:
                     file.seek(total * (i + 1) // (share + 1))
                     file.readline()
                     piece = file.read(n_bytes)
-                    pieces.append(piece[: piece.rfind(b"\n") + 1])
-        return [piece for piece in pieces if piece]
+                    pieces.append((place, piece[: piece.rfind(b"\n") + 1]))
+        return [(place, piece) for place, piece in pieces if piece]
 
     def _estimated_rows(self, total: int) -> int:
         if self._can_seek():
-            pieces = self._pieces(65536, 16)
+            pieces = [piece for _, piece in self._pieces(65536, 16)]
         else:
             path = self.description["paths"][0]
             with self.store.open(path) as file:
@@ -243,34 +250,42 @@ class FileSource:
     def _csv_pieces(self, rows: int) -> list[pa.Table]:
         """Read rows from the middle of large files; a row cut by a seek is left out."""
         reader = {**self.description, "header": False, "skip_rows": 0, "on_bad_rows": "skip"}
-        inside = [n for n in self.columns if n not in (reader.get("constants") or [{}])[0]]
+        constants = reader.get("constants") or [{}] * len(reader["paths"])
+        inside = [name for name in self.columns if name not in constants[0]]
         each = max(1, rows // 16)
         bytes_each = max(65536, 2 * each * self.size().bytes // max(1, self.size().rows))
         tables = []
-        for piece in self._pieces(bytes_each, 16):
+        for place, piece in self._pieces(bytes_each, 16):
             try:
                 found = read_csv(io.BytesIO(piece), self.name, reader, inside, each, None)
-                tables.append(next(iter(found)))
+                part = next(iter(found))
             except (ValueError, StopIteration):  # the seek hit a quoted cell
                 continue
+            tables.append(with_constants(part, list(self.columns), constants[place]))
         return tables
 
     def _parquet_sample(self, rows: int) -> pa.Table:
-        groups = []
-        for path in self.description["paths"]:
+        """Read the first rows of row groups at even distances, as `batches` would give them."""
+        paths = self.description["paths"]
+        constants = self.description.get("constants") or [{}] * len(paths)
+        extras = dict(zip(paths, constants, strict=True))
+        groups: list[tuple[str, int]] = []
+        for path in paths:
             with self.store.open(path) as file:
                 metadata = pq.ParquetFile(file).metadata
-                groups += [(path, i) for i in range(metadata.num_row_groups)]
-        chosen = groups[:: max(1, len(groups) // 16)][:16]
+                sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+                groups += [(path, i) for i, size in enumerate(sizes) if size]
+        chosen = [groups[i] for i in even_rows(len(groups), 16)]
         parts = []
         each = -(-rows // len(chosen))
         for path, group in chosen:
+            inside = [name for name in self.columns if name not in extras[path]]
             with self.store.open(path) as file:
                 parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
-                inside = parquet.schema_arrow.names
                 batches = parquet.iter_batches(each, [group], inside, use_threads=False)
-                parts.append(pa.Table.from_batches([next(iter(batches))]))
-        return pa.concat_tables(parts, promote_options="permissive")
+                part = plain_table(pa.Table.from_batches([next(iter(batches))]))
+            parts.append(with_constants(part, list(self.columns), extras[path]))
+        return join_tables(parts)
 
     def _way_out(self, message: str) -> str:
         if "encoding" in message and self.description["format"] == "csv":
@@ -317,26 +332,13 @@ def inflated(raw: bytes, compression: str | None) -> bytes:
 def local_paths(text: str) -> list[str]:
     """Return the data files that a path, folder or glob names, in a stable order."""
     path = Path(text).expanduser()
-    if path.is_file():
-        return [str(path)]
+    found = files_of(text)
+    if found:
+        return found
     if path.is_dir():
-        known = {*_FORMATS, *_TEXTS}
-        found = sorted(
-            str(p)
-            for p in path.rglob("*")
-            if p.is_file()
-            and not p.name.startswith((".", "_"))
-            and known & {s.lower() for s in p.suffixes}
-        )
-        if not found:
-            raise DataError(f"the folder {text} holds no CSV, Parquet or JSON Lines files.")
-        return found
+        raise DataError(f"the folder {text} holds no CSV, Parquet or JSON Lines files.")
     if glob.has_magic(text):
-        matches = glob.glob(str(path), recursive=True)  # noqa: PTH207  (absolute patterns too)
-        found = sorted(p for p in matches if Path(p).is_file())
-        if not found:
-            raise DataError(f"no file matches {text}; mind that a pattern needs quotes in a shell.")
-        return found
+        raise DataError(f"no file matches {text}; mind that a pattern needs quotes in a shell.")
     siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     if not siblings:
         raise DataError(f"there is no file {text}; its folder is empty or does not exist.")
@@ -485,9 +487,3 @@ def describe_jsonl(
     if not names:
         raise DataError(f"{paths[0]} holds no JSON objects; expected one per line.")
     return {**details, "names": list(names)}, 1.0
-
-
-def fingerprint_table(table: pa.Table) -> str:
-    """Digest a small table by its values."""
-    rows = json.dumps(table.to_pylist(), default=str, sort_keys=True)
-    return hashlib.blake2b(rows.encode(), digest_size=16).hexdigest()

@@ -74,8 +74,9 @@ class FrameSource:
             yield first, self._table(self._frame[first : first + chunk_rows], wanted)
 
     def _table(self, part: Any, wanted: list[str]) -> pa.Table:
-        natives = dict(zip(self.columns, part.columns, strict=True))
-        return pa.table([_arrow(part[natives[name]]) for name in wanted], names=wanted)
+        # by position: a frame made of an array has numbers for names
+        places = {name: place for place, name in enumerate(self.columns)}
+        return pa.table([_arrow(part[:, places[name]]) for name in wanted], names=wanted)
 
     def sample(self, rows: int) -> pa.Table:
         """Return about `rows` rows at even distances."""

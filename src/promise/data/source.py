@@ -127,8 +127,9 @@ def open_source(
     Parameters
     ----------
     data
-        A file, folder or glob (CSV, Parquet, JSON Lines); a SQLAlchemy URL with `::table` or
-        `::SELECT …` behind it; `s3://bucket/key`; or a pandas, Polars or Arrow table.
+        A file, folder or glob (CSV, Parquet, JSON Lines), whose files are read in the order of
+        their paths, sorted as plain text (`part-10` before `part-2`); a SQLAlchemy URL with
+        `::table` or `::SELECT …` behind it; `s3://bucket/key`; or a pandas, Polars or Arrow table.
     on_bad_rows
         `"fail"` at the first row that cannot be read, or `"skip"` and count such rows.
     decimal

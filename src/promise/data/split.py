@@ -21,6 +21,8 @@ from promise.kernels.rows import row_hash, text_hash
 SplitKind = Literal["random", "stratified", "grouped", "temporal"]
 FoldIndices = list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
 TRAIN, HOLDOUT, GAP = 0, 1, -1
+LEAST_ROWS = 10
+"""With fewer rows, no holdout says anything about what was learned from the others."""
 
 _APART = 0x5EA1
 
@@ -72,7 +74,8 @@ class Split:
 
         A random, grouped or temporal rule judges each row by itself. A stratified one ranks the
         rows of each class (or quantile of a number) by hash and seals the first share, so it
-        wants the same rows again; a class with a single row stays with the training rows.
+        wants the same rows again. Classes too small for a share of their own are pooled, and
+        each keeps a row to learn from: a class of one row is sealed as the last resort only.
         """
         if self.kind == "temporal":
             return self._temporal(_given(time, "time", self))
@@ -83,8 +86,13 @@ class Split:
         hashes = row_hash(np.asarray(rows, dtype=np.int64), self.seed + _APART)
         if self.kind == "random":
             return (_unit(hashes) < self.fraction).astype(np.int8)
-        ranks, sizes = _ranks(strata_codes(_given(y, "y", self)), hashes)
-        return ((ranks + 0.5) / sizes < self.fraction).astype(np.int8)
+        sealed = _stratified(_given(y, "y", self), hashes, self.fraction)
+        if sealed.all() or not sealed.any():
+            raise DataError(
+                f"{len(sealed):,} rows are too few to seal {self.fraction:.0%} of them and learn "
+                f"from the others; give at least {LEAST_ROWS} rows with a label."
+            )
+        return sealed.astype(np.int8)
 
     def _temporal(self, time: Array) -> npt.NDArray[np.int8]:
         numbers = time_numbers(time)
@@ -143,6 +151,11 @@ def choose_split(
     fraction
         Share of the holdout; None: 20 %, at most 20,000 rows, and 25 % below 250 rows.
 
+    Raises
+    ------
+    DataError
+        When a side would be empty: too few rows, a single time or group, a gap too long.
+
     Examples
     --------
     >>> from promise.data.answer import Number
@@ -155,6 +168,11 @@ def choose_split(
     >>> split.kind, split.cutoff
     ('temporal', '2024-01-24')
     """
+    if len(y) < LEAST_ROWS:
+        raise DataError(
+            f"{len(y)} rows have a label, too few to learn from some and be judged by others; "
+            f"expected at least {LEAST_ROWS}, better some hundreds: add rows."
+        )
     share = holdout_fraction(len(y)) if fraction is None else fraction
     time = time or _role(schema, "time")
     group = group or _role(schema, "group")
@@ -191,47 +209,27 @@ def folds(
 
     Random and stratified: each row is validated once, and every class with two rows or more is in
     each train part. Grouped: whole groups, of about equal numbers of rows. Temporal: `k`
-    expanding windows, each validated on the next piece of time, behind the gap.
+    expanding windows, each validated on the next piece of time, behind the gap. There are fewer
+    folds where there are fewer groups (or rows, or times) than `k`.
     """
     if k < 2 and split.kind != "temporal":
-        raise ConfigError(f"k is {k}; expected 2 folds or more (or use `validation`).")
+        raise ConfigError(f"k is {k}; expected 2 folds or more.")
     if split.kind == "temporal":
         return _windows(split, k, _given(time, "time", split))
     numbers = np.asarray(rows, dtype=np.int64)
     if split.kind == "grouped":
-        codes = _deal_groups(_given(group, "group", split), k, split.seed + 1)
+        codes = _deal_groups(_given(group, "group", split), k, split)
     else:
+        k = min(k, len(numbers))
         hashes = row_hash(numbers, split.seed + 1)
         strata = strata_codes(y) if split.kind == "stratified" else np.zeros(len(y), np.int64)
         # rows of a class follow one another, so its first k rows go to k different folds
         codes = np.empty(len(numbers), dtype=np.int64)
         codes[np.lexsort((hashes, strata))] = np.arange(len(numbers)) % k
-    return [(np.flatnonzero(codes != fold), np.flatnonzero(codes == fold)) for fold in range(k)]
-
-
-def validation(
-    split: Split,
-    rows: IntArray,
-    *,
-    fraction: float,
-    y: Array | None = None,
-    time: Array | None = None,
-    group: Array | None = None,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return one pair of positions (train, valid), alike in kind to the holdout's rule."""
-    if split.kind == "temporal":
-        times = _given(time, "time", split)
-        cutoff = time_cutoff(times, fraction)
-        inner = Split("temporal", fraction, split.seed, split.column, cutoff, split.gap_s)
-    else:
-        inner = Split(split.kind, fraction, split.seed + 1, split.column)
-    side = inner.holdout(rows, y=y, time=time, group=group)
-    train, valid = np.flatnonzero(side == TRAIN), np.flatnonzero(side == HOLDOUT)
-    if not len(train) or not len(valid):
-        raise DataError(
-            f"{len(rows):,} rows cannot be split once more ({inner.describe()}): one side is empty."
-        )
-    return train, valid
+    n_folds = int(codes.max()) + 1
+    return [
+        (np.flatnonzero(codes != fold), np.flatnonzero(codes == fold)) for fold in range(n_folds)
+    ]
 
 
 def time_cutoff(time: Array, fraction: float) -> str:
@@ -270,18 +268,28 @@ def _temporal(
 ) -> Split:
     if values.dtype.kind not in "Mfiu":
         raise DataError(f"the time column {name!r} holds text; expected dates or numbers.")
-    return Split("temporal", share, seed, name, time_cutoff(values, share), gap_s, reason)
+    split = Split("temporal", share, seed, name, time_cutoff(values, share), gap_s, reason)
+    if not (split.holdout(np.arange(len(values)), time=values) == TRAIN).any():
+        raise DataError(
+            f"no row of {name!r} is earlier than the gap of {gap_s:,.0f} s before {split.cutoff}; "
+            "give a shorter gap."
+        )
+    return split
 
 
 def _grouped(values: Array, name: str, share: float, seed: int, reason: str) -> Split:
-    split = Split("grouped", share, seed, name, reason=reason)
-    side = split.holdout(np.arange(len(values)), group=values)
-    if side.all() or not side.any():
-        raise DataError(
-            f"the group column {name!r} has too few values to seal {share:.0%} of them; "
-            "expected at least a dozen."
-        )
-    return split
+    # among few groups the seed's own draw may seal none or nearly all: then the next draw counts
+    hashes = _group_hash(values, seed)
+    for draw in range(64):
+        split = Split("grouped", share, seed + draw, name, reason=reason)
+        side = split.holdout(np.arange(len(values)), group=values)
+        if side.any() and len(np.unique(hashes[side == TRAIN])) >= 2:
+            return split
+    raise DataError(
+        f"the group column {name!r} has {len(np.unique(hashes))} values, too few to seal whole "
+        "groups, learn from others and validate on a third; expected at least a dozen: "
+        "name another column with --group."
+    )
 
 
 def _given(values: Array | None, name: str, split: Split) -> Array:
@@ -305,6 +313,29 @@ def _group_hash(group: Array, seed: int) -> npt.NDArray[np.uint64]:
     return text_hash(np.array([*texts, None], dtype=object), seed)[codes.reshape(-1)]
 
 
+def _stratified(y: Array, hashes: npt.NDArray[np.uint64], share: float) -> npt.NDArray[np.bool_]:
+    """Return which rows to seal: the share of each large stratum, and of the small ones pooled."""
+    strata = strata_codes(y)
+    ranks, sizes = _ranks(strata, hashes)
+    small = sizes < 1 / share
+    sealed = ~small & ((ranks + 0.5) / sizes < share)
+    # in the order of strata, rows picked at even distances lie in different strata
+    pool = np.lexsort((hashes, strata))
+    pool = pool[small[pool]]
+    single = sizes[pool] == 1 if y.dtype.kind not in "fM" else np.zeros(len(pool), dtype=np.bool_)
+    repeated, alone = pool[~single], pool[single]
+    wanted = round(share * len(pool))
+    from_repeated = min(wanted, len(repeated) // 2)
+    sealed[_evenly(repeated, from_repeated)] = True
+    sealed[_evenly(alone, min(wanted - from_repeated, len(alone)))] = True
+    return sealed
+
+
+def _evenly(places: npt.NDArray[np.int64], wanted: int) -> npt.NDArray[np.int64]:
+    """Return so many of the places, at even distances."""
+    return places[(2 * np.arange(wanted) + 1) * len(places) // max(1, 2 * wanted)]
+
+
 def _ranks(
     strata: npt.NDArray[np.int64], hashes: npt.NDArray[np.uint64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -318,13 +349,16 @@ def _ranks(
     return ranks, sizes
 
 
-def _deal_groups(group: Array, k: int, seed: int) -> npt.NDArray[np.int64]:
+def _deal_groups(group: Array, k: int, split: Split) -> npt.NDArray[np.int64]:
     """Give each group to the fold with the fewest rows so far, largest groups first."""
-    hashes = _group_hash(group, seed)
+    hashes = _group_hash(group, split.seed + 1)
     distinct, codes, counts = np.unique(hashes, return_inverse=True, return_counts=True)
-    if len(distinct) < k:
-        raise DataError(f"{k} folds of whole groups need {k} groups, there are {len(distinct)}.")
-    loads = np.zeros(k, dtype=np.int64)
+    if len(distinct) < 2:
+        raise DataError(
+            f"the rows to learn from have one value of {split.column!r}, so that none is left to "
+            "validate on; name another column with --group, or none."
+        )
+    loads = np.zeros(min(k, len(distinct)), dtype=np.int64)
     fold_of = np.empty(len(distinct), dtype=np.int64)
     for at in np.lexsort((distinct, -counts)):
         fold_of[at] = int(np.argmin(loads))

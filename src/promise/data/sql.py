@@ -62,9 +62,9 @@ class SqlSource:
         if table is None:
             text = str(query).strip().rstrip(";")
             with self._engine.connect() as connection:
-                probe = sa.text(f"SELECT * FROM ({text}) AS q WHERE 1 = 0")
-                names = list(connection.execute(probe).keys())
-            return sa.text(text), unique_names(names, self.name)
+                probe = f"SELECT * FROM (\n{text}\n) q WHERE 1 = 0"
+                names = list(_run(connection, probe).keys())
+            return text, unique_names(names, self.name)
         schema, _, short = table.rpartition(".")
         inspector = sa.inspect(self._engine)
         known = [
@@ -83,14 +83,16 @@ class SqlSource:
     def size(self) -> Size:
         """Return the exact rows by COUNT(*)."""
         if self._rows is None:
-            with self._engine.connect() as connection:
-                counted = self._counting()
-                self._rows = int(connection.execute(counted).scalar_one())
+            try:
+                with self._engine.connect() as connection:
+                    self._rows = int(_run(connection, self._counting()).scalar_one())
+            except SQLAlchemyError as error:
+                raise DataError(f"{self.name} cannot be read: {_first_line(error)}.") from error
         return Size(self._rows, True, 0)
 
     def _counting(self) -> Any:
-        if isinstance(self._select, sa.TextClause):
-            return sa.text(f"SELECT COUNT(*) FROM ({self._select.text}) AS q")
+        if isinstance(self._select, str):
+            return f"SELECT COUNT(*) FROM (\n{self._select}\n) q"
         inside = self._select.order_by(None).subquery()
         return sa.select(sa.func.count()).select_from(inside)
 
@@ -106,7 +108,7 @@ class SqlSource:
         options = {"stream_results": True, "max_row_buffer": chunk_rows}
         try:
             with self._engine.connect().execution_options(**options) as connection:
-                for rows in connection.execute(self._narrowed(wanted)).partitions(chunk_rows):
+                for rows in _run(connection, self._narrowed(wanted)).partitions(chunk_rows):
                     positions = {name: i for i, name in enumerate(rows[0]._fields)}
                     arrays = [value_array([row[positions[n]] for row in rows]) for n in wanted]
                     yield first, pa.table(arrays, names=wanted)
@@ -115,7 +117,7 @@ class SqlSource:
             raise DataError(f"{self.name} cannot be read: {_first_line(error)}.") from error
 
     def _narrowed(self, wanted: list[str]) -> Any:
-        if isinstance(self._select, sa.TextClause):
+        if isinstance(self._select, str):
             return self._select
         by_name = {column.name: column for column in self._select.selected_columns}
         return self._select.with_only_columns(*[by_name[name] for name in wanted])
@@ -130,6 +132,14 @@ class SqlSource:
         """Digest the statement, the row count and the first rows; never the password."""
         text = f"{self.name}:{self.size().rows}:{self.sample(1000).to_pylist()}"
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _run(connection: sa.Connection, statement: Any) -> sa.CursorResult[Any]:
+    """Run a statement; a user's own SQL goes to the driver as it is, its `:` and `%` untouched."""
+    if isinstance(statement, str):
+        options = {"no_parameters": True}
+        return connection.exec_driver_sql(statement, execution_options=options)
+    return connection.execute(statement)
 
 
 def _engine(address: str) -> sa.Engine:

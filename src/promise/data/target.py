@@ -87,23 +87,6 @@ def check_target(values: Array, field: Field) -> int:
     return missing
 
 
-def missing_target_note(values: Array, field: Field) -> str:
-    """Say how many rows lack a label and which is the first; empty when none does.
-
-    Examples
-    --------
-    >>> missing_target_note(np.array([1.0, np.nan]), Field("price", "number"))
-    "1 of 2 rows are left out: their target 'price' is missing, NaN or infinite (first: row 1)"
-    """
-    lacking = np.flatnonzero(~labelled(values))
-    if not len(lacking):
-        return ""
-    return (
-        f"{len(lacking):,} of {len(values):,} rows are left out: their target {field.name!r} is "
-        f"missing, NaN or infinite (first: row {lacking[0]:,})"
-    )
-
-
 def label_answer(values: Array, field: Field) -> Answer:
     """Say which kind of answer a label asks for: a Class or a Number.
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import time
 from importlib import metadata
 from typing import Any
 
-import numpy as np
-
 from promise.clock import Clock, SystemClock
 from promise.data.answer import Class
-from promise.data.columns import Array
 from promise.discovery.diagnostics import diagnose
 from promise.discovery.export import verify
 from promise.discovery.found import Found
@@ -56,7 +54,7 @@ def deliver(
     story = begin_story(learned, ground, options, board, clock, watcher)
     if not learned.listed:
         return _without_model(story, board, options, plan, engine, watcher)
-    multipliers = _multipliers(learned)
+    multipliers = learned.best.pipeline.multipliers
     story["diagnostics"] = diagnose(
         learned.table.answer, learned.sealed_y, learned.best.output, multipliers
     )
@@ -77,8 +75,11 @@ def deliver(
     watcher.step("registering and exporting")
     version = _register(learned, board, story, ground, options)
     story["version"] = str(version)
-    story["export"] = _export(version, learned, ground, options, watcher)
+    export, failure = _export(version, learned, ground, options, watcher)
+    story["export"] = export
     _close(story, board, options, plan, engine)
+    if failure is not None:
+        raise failure
     watcher.step("done")
     return Found(options.out, plain(story), version)
 
@@ -92,16 +93,13 @@ def judge(learned: Learned, seed: int) -> Leaderboard:
         target=learned.table.target,
         split=learned.table.split.describe(),
         y_holdout=learned.sealed_y,
+        best=learned.listed[0].name if learned.listed else None,
         outputs={listed.name: listed.output for listed in learned.listed},
         refits=learned.refits,
         seed=seed,
         predict_ms={listed.name: listed.predict_ms for listed in learned.listed},
+        groups=learned.table.groups(learned.table.holdout),
     )
-
-
-def _multipliers(learned: Learned) -> Array | None:
-    found = learned.result.finish[learned.best.name].multipliers
-    return None if found is None else np.asarray(found)
 
 
 def begin_story(
@@ -203,7 +201,7 @@ def _register(
         "rows": board.holdout_rows,
         "split": board.split,
         "all": all_metrics(
-            learned.table.answer, learned.sealed_y, best.output, _multipliers(learned)
+            learned.table.answer, learned.sealed_y, best.output, best.pipeline.multipliers
         ),
     }
     notes = {key: story[key] for key in ("leaderboard", "findings", "importance", "curve")}
@@ -217,19 +215,25 @@ def _register(
 
 def _export(
     version: Version, learned: Learned, ground: Ground, options: Options, watcher: Recorded
-) -> dict[str, Any]:
-    """Export and verify; an export that does not give the same digits is not offered."""
-    folder = options.out / "export"
-    export_version(version, folder, holdout=learned.table.columns.take(learned.table.holdout))
+) -> tuple[dict[str, Any] | None, ArtifactError | None]:
+    """Export and verify; an export that does not give the same digits is removed, not offered."""
+    folder, table = options.out / "export", learned.table
     reader = ground.source.reader
-    data = reader["paths"][0] if reader and len(reader["paths"]) == 1 else None
-    watcher.step("verifying the export in a fresh interpreter")
-    parity = verify(folder, expected_score=version.metrics["score"], data=data)
-    if not parity.ok:
-        raise ArtifactError(
-            f"the export does not repeat the model's answers and is not offered: {parity.sentence}"
+    try:
+        export_version(version, folder, holdout=table.columns.take(table.holdout))
+        watcher.step("verifying the export in a fresh interpreter")
+        parity = verify(
+            folder,
+            expected_score=version.metrics["score"],
+            data=None if reader is None else reader["paths"],
         )
-    return {"folder": str(folder), "parity": parity.sentence}
+        if not parity.ok:
+            raise ArtifactError(f"the export does not repeat the model: {parity.sentence}")
+    except ArtifactError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        why = f"{version} is registered and the report is written, but no export is offered: "
+        return None, ArtifactError(why + str(error))
+    return {"folder": str(folder), "parity": parity.sentence}, None
 
 
 def _close(

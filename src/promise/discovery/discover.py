@@ -17,7 +17,6 @@ from promise.discovery.timing import Plan
 from promise.discovery.watch import Recorded, Silent, Watcher
 from promise.engine.local import LocalEngine
 from promise.job import Job
-from promise.models.base import ESTIMATORS
 from promise.workloads.tabular.learn import Terms, learn
 
 _SLOWEST = 4.0
@@ -82,12 +81,14 @@ def run(data: Any, options: Options, watcher: Watcher, *, began: float | None = 
     options = replace(options, threads=max(1, min(options.threads, os.cpu_count() or 1)))
     job = Job(seed=options.seed, memory_mb=options.memory_mb, threads=options.threads)
     work = options.out.absolute() / "run"
+    replayed = _kept_journal(options, work)
     if work.exists() and not options.resume:
         shutil.rmtree(work)
     with LocalEngine(threads=options.threads, memory_mb=options.memory_mb) as engine:
         ground = survey(data, options, watcher)
         job = replace(job, threads=min(job.threads, ground.preflight.at_once))
-        budget_s = None if options.trials is not None else options.budget_s
+        counted = options.trials is not None or replayed is not None
+        budget_s = None if counted else options.budget_s
         now = time.monotonic()
         pace = min(_SLOWEST, max(1.0, (now - began) / max(0.1, time.process_time())))
         plan = Plan.make(began, now, budget_s, read_s=ground.read_s, pace=pace)
@@ -95,8 +96,11 @@ def run(data: Any, options: Options, watcher: Watcher, *, began: float | None = 
         terms = Terms(
             metric=ground.metric,
             preset=options.preset,
-            families=_that_fit(options, ground),
-            trials=options.trials,
+            families=options.families,
+            refused=_refused(options, ground),
+            latency_ms=options.latency_ms,
+            replay=replayed,
+            trials=options.trials or (1 if replayed is not None else None),
             race_deadline_s=plan.race,
             refit_deadline_s=plan.refit,
             resume=options.resume,
@@ -113,14 +117,22 @@ def run(data: Any, options: Options, watcher: Watcher, *, began: float | None = 
         return deliver(learned, ground, options, plan, engine, job, recorded)
 
 
-def _that_fit(options: Options, ground: Ground) -> tuple[str, ...] | None:
-    """Return the families to race: those asked for, without what the memory bound refuses."""
-    refused = {need.name for need in ground.preflight.families if need.how == "refused"}
-    if not refused:
-        return options.families
-    names = options.families or tuple(
-        name
-        for name in ESTIMATORS.names()
-        if ground.table.ordered or not ESTIMATORS.resolve(name).ordered  # naming it forces it
-    )
-    return tuple(name for name in names if name not in refused)
+def _refused(options: Options, ground: Ground) -> dict[str, str]:
+    """Return the families that the memory bound keeps from racing, and why."""
+    if options.families is not None:
+        return {}
+    return {
+        need.name: f"a fit needs {need.memory_mb:,.0f} MB of {ground.preflight.memory_mb:,.0f} MB"
+        for need in ground.preflight.families
+        if need.how == "refused"
+    }
+
+
+def _kept_journal(options: Options, work: Path) -> Path | None:
+    """Return a copy of the journal to replay, which may lie where this run writes its own."""
+    if options.replay is None:
+        return None
+    kept = work.parent / "replayed.jsonl"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(options.replay, kept)
+    return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,13 @@ from promise.models.base import ESTIMATORS
 from promise.profiling.checks import Finding, check_split, check_table, schema_with_findings
 from promise.profiling.profile import Profile, profile_source
 from promise.registry.versions import check_name, slug
-from promise.workloads.tabular.table import Sampling, Table, load_table, read_label
+from promise.workloads.tabular.table import (
+    Sampling,
+    Table,
+    load_table,
+    read_label,
+    table_roles,
+)
 
 
 @dataclass(frozen=True)
@@ -49,12 +56,23 @@ class Ground:
 def survey(data: Any, options: Options, watcher: Watcher) -> Ground:
     """Open, profile, sample, split and check the data; refuse what cannot be learned, in words."""
     watcher.step("reading")
-    source = open_source(data, on_bad_rows=options.on_bad_rows)
-    name = check_name(options.name or slug(Path(source.name).name.split(".")[0]))
+    source = open_source(
+        data,
+        on_bad_rows=options.on_bad_rows,
+        delimiter=options.reading.get("delimiter"),
+        encoding=options.reading.get("encoding"),
+        decimal=options.reading.get("decimal"),
+        compression=options.reading.get("compression"),
+    )
+    name = check_name(options.name or model_name(data))
     if options.target not in source.columns:
         hint = near(options.target, source.columns)
         raise DataError(f"{source.name} has no column {options.target!r}; {hint}")
-    schema = infer_schema(source)
+    roles = dict(options.columns)
+    for role, column in (("time", options.time), ("group", options.group)):
+        if column is not None:
+            roles[column] = role
+    schema = table_roles(infer_schema(source), roles, options.target)
     begun = time.monotonic()
     wanted = 0 if isinstance(options.sample, str) else options.sample
     if options.sample == "full":
@@ -80,12 +98,22 @@ def survey(data: Any, options: Options, watcher: Watcher) -> Ground:
         threads=options.threads,
         budget_s=None if options.trials is not None else options.budget_s,
     )
+    for sentence in fits.describe():
+        watcher.tell(sentence)
     watcher.step("profiling")
     profile = profile_source(source, schema, target=options.target, threads=options.threads)
     watcher.step("splitting and checking")
     sampling = Sampling(fits.rows_used, options.strategy, options.seed)
+    named = {role: column for column, role in roles.items()}
     table = load_table(
-        source, schema, options.target, label, sampling, time=options.time, group=options.group
+        source,
+        schema,
+        options.target,
+        label,
+        sampling,
+        time=named.get("time"),
+        group=named.get("group"),
+        gap_s=options.gap_s,
     )
     findings = _check(profile, table)
     table = table.with_schema(schema_with_findings(table.schema, findings))
@@ -100,6 +128,22 @@ def survey(data: Any, options: Options, watcher: Watcher) -> Ground:
     return Ground(
         name, source, metric, fits, profile, table, tuple(findings), tuple(warnings), read_s
     )
+
+
+def model_name(data: Any) -> str:
+    """Return a model's name for data that the user gave without one.
+
+    Examples
+    --------
+    >>> model_name("data/Bank Marketing.csv"), model_name("sqlite:///shop.db::orders")
+    ('bank-marketing', 'orders')
+    """
+    if not isinstance(data, str | Path):
+        return "table"
+    text = str(data).rpartition("::")[2] or str(data)
+    parts = [part.split(".")[0] for part in re.split(r"[/\\]", text)]
+    named = [slug(part) for part in parts if re.search(r"[A-Za-z]{2}", part) and "*" not in part]
+    return named[-1] if named else "table"
 
 
 def _estimators(options: Options) -> list[Any]:
@@ -148,6 +192,7 @@ def _warnings(fits: Preflight, table: Table, findings: list[Finding]) -> list[st
     if table.unlabelled:
         lines.append(f"{table.unlabelled:,} rows have no {table.target} and are left out.")
     if table.source.bad_rows.count:
-        lines.append(f"{table.source.bad_rows.count:,} ragged rows were skipped.")
+        shown = "; ".join(why for _, why in table.source.bad_rows.examples[:3])
+        lines.append(f"{table.source.bad_rows.count:,} ragged rows were skipped: {shown}.")
     lines += [f.evidence for f in findings if f.suspicious]
-    return [*lines, *fits.warnings]
+    return [*lines, *table.warnings, *fits.warnings]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import numpy as np
 
 from promise.clock import Clock, SystemClock
 from promise.data.columns import Columns
+from promise.data.schema import Schema
 from promise.discovery.export import ExportPlan, Member, Order, export
+from promise.discovery.export.plan import defined
 from promise.pipeline.artifact import read_golden, read_manifest, recipe_of
+from promise.pipeline.holdout import HoldoutRule
 from promise.pipeline.task import Task
 from promise.registry.versions import Version
 
@@ -40,6 +44,8 @@ def plan_of(version: Version, holdout: Columns | None, clock: Clock) -> ExportPl
     time, entity = task.request.find("time"), task.request.find("entity")
     label = dict(task.split["label_field"])
     group = next((f["name"] for f in lineage["schema"] if f["role"] == "group"), None)
+    rule = HoldoutRule.of(task, lineage)
+    low, high = map(defined, metrics.get("ci") or (None, None))
     return ExportPlan(
         name=version.name,
         version=str(version),
@@ -47,15 +53,15 @@ def plan_of(version: Version, holdout: Columns | None, clock: Clock) -> ExportPl
         answer=task.answer,
         target=str(task.label),
         metric=metrics["metric"],
-        score=metrics["score"],
-        ci=tuple(metrics["ci"]),
+        score=defined(metrics["score"]),
+        ci=(low, high),
         validation_score=lineage.get("validation_score"),
         baseline_score=metrics.get("baseline"),
         rows_used=lineage["rows_used"],
         split_sentence=lineage["split"],
         seed=lineage["seed"],
         reader=lineage.get("reader"),
-        schema=(*task.request.to_json(), label),
+        schema=(*task.request.to_json(), label, *_split_fields(task, rule)),
         members=tuple(_members(version.folder, recipe)),
         train_rows=np.load(version.folder / "train_rows.npy"),
         holdout_rows=np.load(version.folder / "holdout_rows.npy"),
@@ -68,11 +74,20 @@ def plan_of(version: Version, holdout: Columns | None, clock: Clock) -> ExportPl
         multipliers=None if recipe["multipliers"] is None else tuple(recipe["multipliers"]),
         order=None if time is None else Order(time.name, None if entity is None else entity.name),
         group=group,
+        split=rule.split.to_json() if rule is not None and rule.field is not None else None,
         source_name=Path(lineage["source"]).name,
         leaderboard=notes.get("leaderboard", {}),
         findings=tuple(notes.get("findings", ())),
         importance=tuple(notes.get("importance", ())),
     )
+
+
+def _split_fields(task: Task, rule: HoldoutRule | None) -> list[dict[str, Any]]:
+    """Return the field that the split reads, where a request does not have it."""
+    if rule is None or rule.field is None or rule.field.name in task.request.names:
+        return []
+    role = "ignore" if rule.field.role == "input" else rule.field.role
+    return Schema((replace(rule.field, role=role),)).to_json()
 
 
 def _members(folder: Path, recipe: dict[str, Any]) -> list[Member]:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from promise.data.columns import Array, Columns
+from promise.data.columns import Array, Columns, IntArray
 from promise.job import Job
 from promise.metrics.pointwise import Metric
+from promise.models.base import ORDER
 from promise.pipeline.pipeline import Pipeline
 
 _ROWS = 2_000
@@ -53,7 +54,7 @@ def permutation_importance(
     Stops at the job's deadline: inputs not reached are left out, never guessed.
     """
     rng = job.rng()
-    rows = np.sort(rng.permutation(len(y))[:_ROWS])
+    rows = drawn(request, len(y), rng)
     request, y = request.take(rows), y[rows]
     base = metric.utility(y, pipeline.output(request), multipliers)
     found = []
@@ -70,3 +71,14 @@ def permutation_importance(
             half = _T_95 * float(np.std(drops, ddof=1)) / np.sqrt(len(drops))
             found.append(Importance(field.name, mean, mean - half, mean + half))
     return sorted(found, key=lambda row: -row.mean)
+
+
+def drawn(request: Columns, n_rows: int, rng: np.random.Generator) -> IntArray:
+    """Return up to 2,000 positions: scattered, or where order counts a stretch without gaps."""
+    if n_rows <= _ROWS:
+        return np.arange(n_rows)
+    if ORDER not in request:
+        return np.sort(rng.permutation(n_rows)[:_ROWS])
+    in_time = np.argsort(request[ORDER][:, 1], kind="stable")
+    start = int(rng.integers(n_rows - _ROWS + 1))
+    return np.sort(in_time[start : start + _ROWS])

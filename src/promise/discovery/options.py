@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from promise.data.sample import Strategy
+from promise.data.schema import ROLES
 from promise.data.source import OnBadRows
 from promise.errors import ConfigError, near
 from promise.models.base import ESTIMATORS
 
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _UNITS_MB = {"KB": 1 / 1024, "MB": 1.0, "GB": 1024.0, "TB": 1024.0**2}
+READING = ("delimiter", "encoding", "decimal", "compression")
 _SHORT = {
     "tree": "decision_tree",
     "forest": "random_forest",
@@ -92,6 +94,17 @@ class Options:
         Bound on the sum of all processes' PSS; None: what the machine has.
     name
         The model's name in the registry; None: taken from the data's name.
+    columns
+        Column to role, such as `{"duration": "ignore"}`.
+    reading
+        How a file is read, where detection errs: delimiter, encoding, decimal, compression.
+    gap_s
+        Seconds before the holdout of a temporal split that belong to neither side: as long as
+        labels take to arrive.
+    latency_ms
+        What the members of an ensemble may cost together, per row.
+    replay
+        The journal of an earlier run under the clock, whose fits are repeated exactly.
     """
 
     target: str
@@ -111,6 +124,11 @@ class Options:
     out: Path = Path("promise-out")
     on_bad_rows: OnBadRows = "fail"
     resume: bool = False
+    columns: dict[str, str] = field(default_factory=dict)
+    reading: dict[str, str] = field(default_factory=dict)
+    gap_s: float = 0.0
+    latency_ms: float | None = None
+    replay: Path | None = None
 
     def __post_init__(self) -> None:
         _one_of("--preset", self.preset, PRESETS)
@@ -120,13 +138,24 @@ class Options:
             raise ConfigError(f"--trials {self.trials}: at least 1 is needed.")
         if self.threads < 1:
             raise ConfigError(f"--threads {self.threads}: at least 1 is needed.")
+        if self.replay is not None and not self.replay.is_file():
+            raise ConfigError(f"replay={self.replay}: there is no such journal.")
+        if self.out.exists() and not self.out.is_dir():
+            raise ConfigError(f"--out {self.out}: this is a file; name a folder.")
+        for key in self.reading:
+            _one_of("--set", key, READING)
+        for role in self.columns.values():
+            if role not in ROLES:
+                raise ConfigError(f"--column {role}=…: no such role; {near(role, ROLES)}")
         if self.sample not in ("auto", "full") and int(self.sample) < 2:
             raise ConfigError(f"--sample {self.sample}: expected auto, full or at least 2 rows.")
 
     def to_json(self) -> dict[str, Any]:
         """Return the options as the run's record keeps them."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {**values, "out": str(self.out), "families": list(self.families or ()) or None}
+        replay = None if self.replay is None else str(self.replay)
+        families = list(self.families or ()) or None
+        return {**values, "out": str(self.out), "families": families, "replay": replay}
 
 
 def sample_option(text: str | int) -> str | int:
@@ -147,4 +176,4 @@ def sample_option(text: str | int) -> str | int:
 
 def _one_of(flag: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise ConfigError(f"{flag} {value}: expected {' or '.join(known)}.")
+        raise ConfigError(f"{flag} {value}: expected {', '.join(known[:-1])} or {known[-1]}.")

@@ -21,6 +21,10 @@ class Watcher(Protocol):
         """Hear how the race stands."""
         ...
 
+    def tell(self, text: str) -> None:
+        """Hear what is known before the work begins: rows, memory, time."""
+        ...
+
     def warn(self, text: str) -> None:
         """Hear what the user should know about the result."""
         ...
@@ -54,6 +58,10 @@ class Recorded:
             self.history.append((self.seconds, best))
         self.watcher.race(progress)
 
+    def tell(self, text: str) -> None:
+        """Pass it on."""
+        self.watcher.tell(text)
+
     def warn(self, text: str) -> None:
         """Pass the warning on."""
         self.watcher.warn(text)
@@ -70,6 +78,9 @@ class Silent:
 
     def race(self, progress: Progress) -> None:
         """Ignore the race."""
+
+    def tell(self, text: str) -> None:
+        """Ignore it."""
 
     def warn(self, text: str) -> None:
         """Keep the warning."""

@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 
 from promise.data.columns import Columns
 from promise.features.table import FittedTableFeatures
+from promise.models.base import ORDER
 from promise.models.blend import matrix_column
 
 
@@ -40,8 +41,8 @@ class Views:
     ) -> Columns:
         """Return one matrix for each view, row for row."""
         matrices = {matrix_column(n): fitted.predict(columns) for n, fitted in self.views.items()}
-        if "order" in columns:
-            matrices["order"] = columns["order"]
+        if ORDER in columns:
+            matrices[ORDER] = columns[ORDER]
         return Columns(matrices, columns.offsets)
 
     def save(self, folder: Path) -> None:

@@ -12,16 +12,18 @@ Further keys are optional: `skip_rows` (rows before the data, the header among t
 
 from __future__ import annotations
 
+import glob
 import io
 import json
 import lzma
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
@@ -32,6 +34,11 @@ OnBadRow = Callable[[str, int, str], None]
 CSV_BLOCK_BYTES = 2 << 20
 # Wide tables come in shorter chunks, so that a chunk's memory stays bounded.
 CHUNK_CELLS = 8_000_000
+# What a folder's data files are called; others in it (notes, checksums) are no data.
+DATA_ENDINGS = (
+    ".csv", ".tsv", ".txt", ".tab", ".data", ".psv",
+    ".parquet", ".pq", ".jsonl", ".ndjson", ".json",
+)  # fmt: skip
 
 
 def read_chunks(
@@ -45,8 +52,10 @@ def read_chunks(
     """Yield (number of the first row, rows) over all paths in order.
 
     CSV cells come as text, exactly as in the file; Parquet and JSON Lines come typed, with nested
-    values as JSON text. Only accepted rows are numbered. `open_file` opens a path that is not
-    local; `on_bad(path, row, why)` hears of each row that `"on_bad_rows": "skip"` leaves out.
+    values as JSON text. A column keeps its type from chunk to chunk; where a later chunk does not
+    fit (numbers, then words), it comes as text from there on. Only accepted rows are numbered.
+    `open_file` opens a path that is not local; `on_bad(path, row, why)` hears of each row that
+    `"on_bad_rows": "skip"` leaves out.
 
     Raises
     ------
@@ -58,17 +67,95 @@ def read_chunks(
     rows = max(1, min(chunk_rows, max(256, CHUNK_CELLS // max(width, 1))))
     read = {"csv": read_csv, "parquet": read_parquet, "jsonl": read_jsonl}[reader["format"]]
     first = 0
+    wanted = list(reader["names"]) if columns is None else list(columns)
+    schema = None
     for path, extra in zip(reader["paths"], constants, strict=True):
-        wanted = list(reader["names"]) if columns is None else list(columns)
         inside = [name for name in wanted if name not in extra]
         with open_local(path) if open_file is None else open_file(path) as file:
-            for table in read(file, path, reader, inside, rows, on_bad):
-                for name in wanted:
-                    if name in extra:
-                        value = pa.array([extra[name]] * table.num_rows, pa.string())
-                        table = table.append_column(name, value)
-                yield first, table.select(wanted)
+            for part in read(file, path, reader, inside, rows, on_bad):
+                table = with_constants(part, wanted, extra)
+                schema = table.schema if schema is None else joined_schema(schema, table.schema)
+                yield first, cast_table(table, schema)
                 first += table.num_rows
+
+
+def with_constants(table: pa.Table, wanted: list[str], constants: dict[str, str]) -> pa.Table:
+    """Return the wanted columns, those of the folder's name added."""
+    for name in wanted:
+        if name in constants:
+            value = pa.array([constants[name]] * table.num_rows, pa.string())
+            table = table.append_column(name, value)
+    return table.select(wanted)
+
+
+def files_of(path: str) -> list[str]:
+    """Return the data files that a path, folder or glob names, sorted as plain text; else [].
+
+    A folder is searched with all below it. Hidden files and names that begin with `_`, such as
+    `_SUCCESS`, are no data, unless the pattern itself begins so.
+    """
+    root = Path(path).expanduser()
+    if root.is_file():
+        return [str(root)]
+    if root.is_dir():
+        found = [
+            file
+            for file in root.rglob("*")
+            if not any(part.startswith((".", "_")) for part in file.relative_to(root).parts)
+            and any(ending.lower() in DATA_ENDINGS for ending in file.suffixes)
+        ]
+    else:
+        matches = glob.glob(str(root), recursive=True)  # noqa: PTH207  (absolute patterns too)
+        found = [Path(match) for match in matches]
+        if not root.name.startswith((".", "_")):
+            found = [file for file in found if not file.name.startswith((".", "_"))]
+    return [str(file) for file in sorted(found, key=Path.as_posix) if file.is_file()]
+
+
+def joined_schema(first: Any, second: Any) -> Any:
+    """Return the types that hold the columns of both: the wider number, or else text."""
+    if first.equals(second):
+        return first
+    joined = []
+    for one, other in zip(first, second, strict=True):
+        if one.type == other.type:
+            joined.append(one)
+            continue
+        pair = [pa.schema([pa.field("x", kind)]) for kind in (one.type, other.type)]
+        try:
+            kind = pa.unify_schemas(pair, promote_options="permissive").field(0).type
+        except pa.ArrowException:
+            kind = pa.string()
+        joined.append(pa.field(one.name, kind))
+    return pa.schema(joined)
+
+
+def cast_table(table: pa.Table, schema: Any) -> pa.Table:
+    """Return the table in the types of a schema that `joined_schema` made."""
+    if table.schema.equals(schema):
+        return table
+    columns = []
+    for column, field in zip(table.columns, schema, strict=True):
+        if pa.types.is_floating(column.type) and pa.types.is_string(field.type):
+            missing = pc.is_nan(column)  # NaN is a missing cell, not the word "nan"
+            column = pc.if_else(missing, pa.scalar(None, column.type), column)
+        same = column.type == field.type
+        columns.append(column if same else column.cast(field.type, safe=False))
+    return pa.table(columns, schema=schema)
+
+
+def join_tables(tables: list[pa.Table]) -> pa.Table:
+    """Put tables of the same columns below one another; columns of mixed types become text.
+
+    Examples
+    --------
+    >>> join_tables([pa.table({"a": [1, 2]}), pa.table({"a": ["x"]})])["a"].to_pylist()
+    ['1', '2', 'x']
+    """
+    schema = tables[0].schema
+    for table in tables[1:]:
+        schema = joined_schema(schema, table.schema)
+    return pa.concat_tables([cast_table(table, schema) for table in tables])
 
 
 def open_local(path: str) -> Any:
@@ -247,6 +334,9 @@ def value_array(values: list[Any]) -> Any:
     """
     simple = (int, float, str, datetime, date, Decimal)  # bool is an int
     kinds = {type(value) for value in values if value is not None}
+    if kinds and all(issubclass(kind, timedelta) for kind in kinds):
+        values = [None if value is None else value.total_seconds() for value in values]
+        kinds = {float}
     if all(issubclass(kind, simple) for kind in kinds):
         try:
             return pa.array(values)
@@ -274,8 +364,17 @@ def plain_table(table: pa.Table) -> pa.Table:
 
 
 def plain_column(column: Any) -> Any:
-    """Return a column of simple values: numbers, booleans, times or text."""
+    """Return a column of simple values: numbers, booleans, times or text; durations in seconds.
+
+    Examples
+    --------
+    >>> plain_column(pa.chunked_array([pa.array([1500, None], pa.duration("ms"))])).to_pylist()
+    [1.5, None]
+    """
     kind = column.type
+    if pa.types.is_duration(kind):
+        per_second = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[kind.unit]
+        return pc.divide(column.cast(pa.int64()).cast(pa.float64(), safe=False), per_second)
     if pa.types.is_dictionary(kind):
         return plain_column(column.cast(kind.value_type))
     if pa.types.is_string_view(kind):

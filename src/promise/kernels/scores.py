@@ -173,8 +173,8 @@ def roc_auc_of_counts(hits: Array, counts: Array, starts: Codes) -> Floats:
     tp_gained = sum_runs(hits, starts)
     fp_gained = sum_runs(counts, starts) - tp_gained
     above = tp_gained.cumsum(axis=1)
-    tp, fp = above[:, -1], fp_gained.sum(axis=1)
-    above -= tp_gained / 2
+    tp, fp = tp_gained.sum(axis=1), fp_gained.sum(axis=1)
+    above -= tp_gained / 2  # a tie counts half
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.einsum("ij,ij->i", fp_gained, above) / (tp * fp))
 

@@ -18,6 +18,11 @@ from promise.job import Job
 MATRIX = "features"
 """The column in which featurized rows arrive: float32 of shape (n, d)."""
 
+ORDER = "\0order"
+"""The column in which the order of rows travels, int64 (n, 2): entity code, rank in time.
+
+No file has such a column name, so that a user's own column `order` stays a column."""
+
 
 @dataclass(frozen=True)
 class Examples:

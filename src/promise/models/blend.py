@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 
 from promise.data.columns import Array, Columns
 from promise.kernels.calibrating import apply_temperature
-from promise.models.base import ESTIMATORS, MATRIX, Fitted
+from promise.models.base import ESTIMATORS, MATRIX, ORDER, Fitted
 
 
 def matrix_column(view: str) -> str:
@@ -49,8 +49,8 @@ class Blend:
         for member in self.members:
             matrix = columns[matrix_column(member.view)]
             request = {MATRIX: matrix}
-            if "order" in columns:
-                request["order"] = columns["order"]
+            if ORDER in columns:
+                request[ORDER] = columns[ORDER]
             part = member.weight * member.fitted.predict(Columns(request))
             total = part if total is None else total + part
         if total is None:

@@ -12,10 +12,7 @@ from promise.data.columns import Array, Columns
 from promise.errors import MissingExtra
 from promise.job import Job
 from promise.kernels.lstm import fit_lstm, load_lstm, predict_lstm, rounds_lstm, save_lstm
-from promise.models.base import MATRIX, Choice, Examples, Range, Space
-
-ORDER = "order"
-"""The column, int64 of shape (n, 2), that gives rows their entity code and rank at prediction."""
+from promise.models.base import MATRIX, ORDER, Choice, Examples, Range, Space
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,7 +40,8 @@ class Contents:
     reference
         Frozen edges of the training inputs, for drift.
     rows
-        Row numbers in the source: `train` and `holdout`.
+        Row numbers in the source: `train` and `holdout`. No `train` rows stand for all but the
+        holdout, as a version trained with `--full` has it: a list of every row would not fit.
     notes
         What documents tell: leaderboard, findings, importance.
     card

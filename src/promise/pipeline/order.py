@@ -28,6 +28,9 @@ class Order:
         Folder of the version whose pipeline is trained again, or None.
     full
         Whether every row is used, streaming.
+    gap_s
+        Seconds before a temporal cutoff whose rows are not learned from, since their labels were
+        not known then.
     work
         Where checkpoints live; a resumed order finds them there.
     """
@@ -40,6 +43,7 @@ class Order:
     start: Path | None = None
     full: bool = False
     budget_s: float = 600.0
+    gap_s: float = 0.0
     trials: int | None = None
     memory_mb: float | None = None
     threads: int = 2

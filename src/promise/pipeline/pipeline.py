@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from promise.data.columns import Array, Columns
 from promise.pipeline.stages import STAGE_ORDER, Decide, Featurize, Retrieve, Score, Stage, State
 from promise.pipeline.task import Task
@@ -35,6 +37,12 @@ class Pipeline:
         """The stages that this pipeline has, in order."""
         found = {name: getattr(self, name) for name in STAGE_ORDER}
         return {name: stage for name, stage in found.items() if stage is not None}
+
+    @property
+    def multipliers(self) -> Array | None:
+        """What the policy multiplies probabilities by before it decides, or None."""
+        found = getattr(self.decide, "multipliers", None)
+        return None if found is None else np.asarray(found)
 
     def needs(self, request: Columns) -> tuple[str, ...]:
         """Name the keyed state to read before `predict`, without reading any."""

@@ -12,9 +12,7 @@ from promise.data.columns import Array, Columns, IntArray
 from promise.data.schema import Schema
 from promise.errors import DataError, near
 from promise.kernels.parsing import parse_columns
-
-ORDER = "order"
-"""The column in which the order of rows travels: int64 (n, 2), entity code and rank."""
+from promise.models.base import ORDER
 
 
 def request_from_rows(rows: Sequence[Mapping[str, Any]], schema: Schema) -> Columns:

@@ -9,7 +9,7 @@ import numpy as np
 
 from promise.data.columns import Array, Columns, IntArray
 from promise.profiling.association import as_numbers, codes, is_missing
-from promise.profiling.findings import Finding, drop
+from promise.profiling.findings import Finding, drop, flag
 from promise.profiling.signals import Rows, boosted, numeric
 
 _BINS = 10
@@ -154,7 +154,7 @@ def find_drift(
         tuple(n for n, _ in much[:5]),
         f"the earlier and the later half {halves} differ: a small model tells them apart with AUC "
         f"{found.auc:.2f}; PSI {listed}.",
-        f"--time {date}" if date else "frame['row'] = range(len(frame))  # then --time row",
+        flag("time", date) if date else "frame['row'] = range(len(frame))  # then --time row",
     )
     inputs = tuple(n for n in clocks if n not in dates)
     if inputs:
@@ -215,7 +215,7 @@ def find_shared_groups(
             (name,),
             f"{shared:.1%} of the held-out rows belong to a {name!r} that training has seen: the "
             "score does not tell how new ones fare.",
-            f"--group {name}",
+            flag("group", name),
         )
 
 

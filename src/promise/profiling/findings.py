@@ -64,6 +64,18 @@ def drop(columns: Iterable[str]) -> str:
     return " ".join("--column " + shlex.quote(f"ignore={name}") for name in columns)
 
 
+def flag(option: str, column: str) -> str:
+    """Return a flag that names a column, as a shell reads it.
+
+    Examples
+    --------
+    >>> flag("group", "call id"), flag("time", "-t")
+    ("--group 'call id'", '--time=-t')
+    """
+    between = "=" if column.startswith("-") else " "
+    return f"--{option}{between}{shlex.quote(column)}"
+
+
 def schema_with_findings(
     schema: Schema, findings: Iterable[Finding], *, drop_suspicious: bool = False
 ) -> Schema:

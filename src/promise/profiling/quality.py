@@ -10,7 +10,7 @@ from promise.data.answer import Answer, Class
 from promise.data.columns import Array, Columns
 from promise.profiling.association import as_numbers
 from promise.profiling.column import ColumnProfile
-from promise.profiling.findings import Finding, drop
+from promise.profiling.findings import Finding, drop, flag
 from promise.profiling.names import names_identifier
 from promise.profiling.profile import Profile
 
@@ -18,6 +18,7 @@ NULL_WORDS = frozenset({
     "?", "unknown", "unk", "na", "n/a", "n.a.", "nan", "null", "missing",
     "not_available", "unavailable", "--", "-", ".", "#n/a"
 })  # fmt: skip
+_READERS = {"number": "to_numeric", "date": "to_datetime"}
 _CODES = frozenset({-1.0, -9.0, *(s * (10.0**k - 1) for k in range(2, 10) for s in (1, -1))})
 
 
@@ -74,7 +75,7 @@ def find_identifiers(profile: Profile, inputs: tuple[str, ...]) -> Iterator[Find
                 (column.name,),
                 f"{column.name!r} names {column.distinct:,} things with {per_key:.1f} rows each; "
                 "if new ones must be predicted, whole groups belong on one side of the split.",
-                f"--group {column.name}",
+                flag("group", column.name),
             )
 
 
@@ -93,7 +94,8 @@ def find_null_words(profile: Profile, inputs: tuple[str, ...]) -> Iterator[Findi
                 "note",
                 (column.name,),
                 f"{token!r} in {column.name!r} is read as missing ({count:,} rows).",
-                f"replace(schema[{column.name!r}], nulls=())  # to keep it as a value",
+                f"frame[{f'has {column.name}'!r}] = frame[{column.name!r}].ne({token!r})"
+                "  # if its absence tells something",
             )
         blanks = column.unparsed
         if blanks and column.type in ("number", "date"):
@@ -103,7 +105,8 @@ def find_null_words(profile: Profile, inputs: tuple[str, ...]) -> Iterator[Findi
                 (column.name,),
                 f"{blanks:,} of {column.n_rows:,} values of {column.name!r} cannot be read as a "
                 f"{column.type} and count as missing.",
-                f"replace(schema[{column.name!r}], type='category')",
+                f"frame.loc[pandas.{_READERS[column.type]}(frame[{column.name!r}], "
+                f"errors='coerce').isna(), {column.name!r}].value_counts()  # what to clean",
             )
 
 
@@ -187,7 +190,8 @@ def find_mixed(profile: Profile, columns: Columns, inputs: tuple[str, ...]) -> I
                 (column.name,),
                 f"{share:.0%} of the values of {column.name!r} are numbers, others are text such "
                 f"as {odd!r}.",
-                f"replace(schema[{column.name!r}], type='number', nulls=({odd!r},))",
+                f"frame[{column.name!r}] = pandas.to_numeric(frame[{column.name!r}], "
+                "errors='coerce')",
             )
 
 
@@ -251,10 +255,14 @@ def find_texts(profile: Profile, inputs: tuple[str, ...]) -> Iterator[Finding]:
                 f"{name!r} reads like a survey weight (correlation with the target "
                 f"{column.correlation or 0:.2f}): it weighs rows and describes none of them."
             )
-            yield Finding("survey_weight", "note", (name,), text, f"--column weight={name}")
+            yield Finding("survey_weight", "note", (name,), text, drop([name]))
         if "date" in column.guesses and column.type == "number":
             text = f"{name!r} holds dates written as numbers ({column.min:.0f} … {column.max:.0f})."
-            line = f"replace(schema[{name!r}], type='date')"
+            seconds = float(column.min or 0) > 99_999_999
+            how = f"frame[{name!r}], unit='s'" if seconds else (
+                f"frame[{name!r}].astype('Int64').astype('string'), format='%Y%m%d'"
+            )  # fmt: skip
+            line = f"frame[{name!r}] = pandas.to_datetime({how})"
             yield Finding("coded_date", "note", (name,), text, line)
 
 

@@ -17,11 +17,8 @@ from promise.errors import DataError
 from promise.features.table import TableFeatures
 from promise.job import Job
 from promise.kernels.scores import score
-from promise.models.base import MATRIX, Estimator, Examples, Fitted, Iterative
+from promise.models.base import MATRIX, ORDER, Estimator, Examples, Fitted, Iterative
 from promise.selection.store import load_examples, load_labels
-
-ORDER = "order"
-"""The column in which the rows' order reaches ordered models, beside the matrix."""
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,7 @@ def build_leaderboard(
     outputs: Mapping[str, Array],
     refits: Mapping[str, Refit],
     seed: int,
+    best: str | None = None,
     predict_ms: Mapping[str, float] | None = None,
     groups: Array | None = None,
 ) -> Leaderboard:
@@ -138,12 +139,16 @@ def build_leaderboard(
     ----------
     outputs
         Holdout outputs by name (`"ensemble"` too), temperature applied where there is one.
+    best
+        The model that is recommended: by default the race's winner; the next in validation order
+        where the winner could not be trained again.
     predict_ms
         Milliseconds per row of the whole pipeline by name, where measured.
     groups
         Groups of holdout rows that belong together.
     """
-    judge = Judge(result, metric, y_holdout, outputs, seed, groups)
+    best = result.winner if best is None else best
+    judge = Judge(result, metric, y_holdout, outputs, seed, groups, best)
     timed = predict_ms or {}
     rows = [trial_row(trial, judge, refits.get(trial.name), timed) for trial in result.listed]
     if result.winner == ENSEMBLE:
@@ -156,9 +161,9 @@ def build_leaderboard(
         rows_used=result.grounds.train.n_rows + len(y_holdout),
         holdout_rows=len(y_holdout),
         split=split,
-        best=result.winner,
+        best=best,
         models=tuple(rows),
-        recommendation=tuple(recommendation(rows, result.winner, metric, target, len(y_holdout))),
+        recommendation=tuple(recommendation(rows, best, metric, target, len(y_holdout))),
     )
 
 
@@ -172,6 +177,7 @@ class Judge:
     outputs: Mapping[str, Array]
     seed: int
     groups: Array | None
+    best: str
 
     def multipliers(self, name: str) -> Array | None:
         """Return what moves a model's decisions."""
@@ -184,7 +190,7 @@ class Judge:
         """Return score, interval and tie of a model; nothing where it has no output."""
         if name not in self.outputs:
             return {}
-        output, winner = self.outputs[name], self.result.winner
+        output, winner = self.outputs[name], self.best
         of_output, of_winner = self.multipliers(name), self.multipliers(winner)
         tie = False
         if name != winner and winner in self.outputs:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from promise.data.columns import Array, IntArray
+from promise.data.columns import Array
 from promise.kernels.calibrating import apply_temperature, fit_multipliers, fit_temperature
 from promise.metrics.pointwise import Metric
 from promise.selection.board import BASELINE, Board, Entry
@@ -304,8 +304,3 @@ def mean_of(values: Any) -> float:
     """Return the mean, NaN for nothing."""
     known = list(values)
     return float(np.mean(known)) if known else float("nan")
-
-
-def positions_of(folds: Sequence[tuple[IntArray, IntArray]], covered: Sequence[int]) -> IntArray:
-    """Return the validation rows of some folds."""
-    return np.sort(np.concatenate([folds[f][1] for f in covered]))

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from promise.data.columns import Array, IntArray
 from promise.data.source import Source
 from promise.errors import DataError
 from promise.metrics.intervals import paired_difference
 from promise.metrics.pointwise import metric_named
 from promise.pipeline.artifact import load_pipeline, read_arrow
+from promise.pipeline.figures import span
 from promise.registry.versions import Version
 from promise.training.evaluate import evaluate
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The difference of two versions in the metric of the first, with its interval."""
+    """How much better the first of two versions is in its own metric, with the interval."""
 
     metric: str
     first: float
@@ -35,10 +38,15 @@ class Comparison:
     def sentence(self, first: str, second: str) -> str:
         """Say who leads, or that it is a tie."""
         low, high = self.interval
-        span = f"{self.difference:+.4f} (95 % interval {low:+.4f} to {high:+.4f}, {self.rows} rows)"
+        if math.isnan(self.difference):
+            return f"{self.metric} of {first} and {second} is undefined on {self.rows:,} rows."
         if self.tie:
-            return f"{first} and {second} tie in {self.metric}: difference {span}."
-        return f"{second} differs from {first} in {self.metric} by {span}."
+            by = f"{self.difference:+.4f} ({span(low, high)}, {self.rows:,} rows)"
+            return f"{first} and {second} tie in {self.metric}: difference {by}."
+        ahead, behind = (first, second) if self.difference > 0 else (second, first)
+        ends = sorted((abs(low), abs(high)))
+        by = f"{abs(self.difference):.4f} ({span(*ends)}, {self.rows:,} rows)"
+        return f"{ahead} is better than {behind} in {self.metric} by {by}."
 
 
 def compare(first: Version, second: Version, source: Source | None, *, seed: int = 7) -> Comparison:
@@ -54,14 +62,24 @@ def compare(first: Version, second: Version, source: Source | None, *, seed: int
                 f"{source.name} is training data of one of them only, so their rows differ; "
                 "give data that neither was trained on."
             )
-        y, outputs = judged[0].y, [e.output for e in judged]
+        y, outputs, groups = judged[0].y, [e.output for e in judged], judged[0].groups
     else:
-        y, outputs = _shared_holdout(first, second)
-    difference = paired_difference(metric, y, outputs[0], outputs[1], seed=seed)
+        y, outputs, groups = _shared_holdout(first, second)
+    multipliers = [pipeline.multipliers for pipeline in pipelines]
+    difference = paired_difference(
+        metric,
+        y,
+        outputs[0],
+        outputs[1],
+        seed=seed,
+        multipliers_a=multipliers[0],
+        multipliers_b=multipliers[1],
+        groups=groups,
+    )
     return Comparison(
         metric=metric.name,
-        first=metric.score(y, outputs[0]),
-        second=metric.score(y, outputs[1]),
+        first=metric.score(y, outputs[0], multipliers[0]),
+        second=metric.score(y, outputs[1], multipliers[1]),
         difference=difference.mean,
         interval=(difference.low, difference.high),
         tie=difference.tie,
@@ -69,7 +87,7 @@ def compare(first: Version, second: Version, source: Source | None, *, seed: int
     )
 
 
-def _shared_holdout(first: Version, second: Version) -> tuple[Any, list[Any]]:
+def _shared_holdout(first: Version, second: Version) -> tuple[Array, list[Array], IntArray | None]:
     if first.lineage.get("fingerprint") != second.lineage.get("fingerprint"):
         raise DataError(
             f"{first} and {second} were trained on different data; give DATA to compare them on."
@@ -78,10 +96,12 @@ def _shared_holdout(first: Version, second: Version) -> tuple[Any, list[Any]]:
     shared, a, b = np.intersect1d(kept[0]["row"], kept[1]["row"], return_indices=True)
     if len(shared) == 0:
         raise DataError(f"{first} and {second} share no holdout row; give DATA to compare them on.")
-    return kept[0]["y"][a], [_output(kept[0])[a], _output(kept[1])[b]]
+    groups = kept[0].get("group")
+    outputs = [_output(kept[0])[a], _output(kept[1])[b]]
+    return kept[0]["y"][a], outputs, None if groups is None else groups[a]
 
 
-def _output(kept: dict[str, Any]) -> Any:
+def _output(kept: dict[str, Array]) -> Array:
     names = [name for name in kept if name.startswith("output_")]
     wide = np.column_stack([kept[name] for name in names])
     return wide[:, 0] if len(names) == 1 else wide

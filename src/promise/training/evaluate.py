@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from promise.data.answer import Class
-from promise.data.columns import Array, IntArray
+from promise.data.columns import Array, Columns, IntArray
 from promise.data.infer import read_columns
 from promise.data.schema import Field, Schema
 from promise.data.source import Source
 from promise.data.target import labelled
+from promise.engine.memory import MemoryWatch
 from promise.errors import DataError, near
 from promise.kernels.parsing import label_codes
 from promise.metrics.intervals import bootstrap_interval
 from promise.metrics.pointwise import all_metrics, metric_named
 from promise.pipeline.artifact import read_arrow
+from promise.pipeline.holdout import HoldoutRule, group_codes
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.request import with_order
 from promise.registry.versions import Version
@@ -32,6 +34,8 @@ class Evaluation:
     ----------
     split
         Which rows these are, in words: the sealed holdout, or all rows of other data.
+    groups
+        Group of each row where the version's split keeps groups whole; intervals resample them.
     """
 
     metric: str
@@ -42,8 +46,10 @@ class Evaluation:
     unlabelled: int
     split: str
     seconds: float
+    peak_memory_mb: float
     y: Array
     output: Array
+    groups: IntArray | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return what `promise evaluate --json` prints."""
@@ -56,6 +62,7 @@ class Evaluation:
             "unlabelled": self.unlabelled,
             "split": self.split,
             "seconds": self.seconds,
+            "peak_memory_mb": self.peak_memory_mb,
         }
 
 
@@ -71,25 +78,45 @@ def evaluate(
 
     Where the data is what the version was trained on, only its sealed holdout rows count.
     """
+    watch = MemoryWatch()
+    watch.start()
+    try:
+        judged = _judge(pipeline, version, source, metric, seed)
+        return replace(judged, peak_memory_mb=watch.peak_mb)
+    finally:
+        watch.stop()
+
+
+def _judge(
+    pipeline: Pipeline, version: Version, source: Source, metric: str | None, seed: int
+) -> Evaluation:
     start = time.perf_counter()
     task = pipeline.task
     sealed = _sealed_rows(version, source)
-    y, columns, unlabelled = _labelled_rows(pipeline, source, sealed)
+    rule = HoldoutRule.of(task, version.lineage)
+    group = rule.field if rule is not None and rule.grouped else None
+    if group is not None and group.name not in source.columns:
+        group = None
+    y, columns, groups, unlabelled = _labelled_rows(pipeline, source, sealed, group)
     output = pipeline.output(columns)
     chosen = metric_named(metric or task.metric, task.answer)
-    multipliers = _multipliers(pipeline)
+    multipliers = pipeline.multipliers
     kept = "the version's sealed holdout rows" if sealed is not None else "all labelled rows"
     return Evaluation(
         metric=chosen.name,
         score=chosen.score(y, output, multipliers),
-        interval=bootstrap_interval(chosen, y, output, seed=seed, multipliers=multipliers),
+        interval=bootstrap_interval(
+            chosen, y, output, seed=seed, multipliers=multipliers, groups=groups
+        ),
         metrics=all_metrics(task.answer, y, output, multipliers),
         rows=len(y),
         unlabelled=unlabelled,
         split=f"{kept} of {source.name}",
         seconds=time.perf_counter() - start,
+        peak_memory_mb=0.0,
         y=y,
         output=output,
+        groups=groups,
     )
 
 
@@ -101,8 +128,8 @@ def _sealed_rows(version: Version, source: Source) -> IntArray | None:
 
 
 def _labelled_rows(
-    pipeline: Pipeline, source: Source, rows: IntArray | None
-) -> tuple[Array, Any, int]:
+    pipeline: Pipeline, source: Source, rows: IntArray | None, group: Field | None
+) -> tuple[Array, Columns, IntArray | None, int]:
     task = pipeline.task
     if task.label is None or task.label not in source.columns:
         raise DataError(
@@ -110,7 +137,8 @@ def _labelled_rows(
             + near(task.label or "", source.columns)
         )
     field = label_field(task.label, pipeline)
-    schema = Schema((*task.request.fields, field))
+    more = (group,) if group is not None and group.name not in task.request else ()
+    schema = Schema((*task.request.fields, field, *more))
     columns, _ = read_columns(source, schema, rows)
     known = labelled(columns[task.label])
     columns = columns.take(known)
@@ -124,7 +152,9 @@ def _labelled_rows(
                 + near(str(strange), task.answer.classes)
             )
         y = codes
-    return y, with_order(columns.only(task.request.names), task.request), int((~known).sum())
+    request = with_order(columns.only(task.request.names), task.request)
+    groups = None if group is None else group_codes(columns[group.name])
+    return y, request, groups, int((~known).sum())
 
 
 def label_field(label: str, pipeline: Pipeline) -> Field:
@@ -134,8 +164,3 @@ def label_field(label: str, pipeline: Pipeline) -> Field:
         return Schema.from_json([kept]).fields[0]
     kind = "category" if isinstance(pipeline.task.answer, Class) else "number"
     return Field(label, kind, role="label")  # type: ignore[arg-type]
-
-
-def _multipliers(pipeline: Pipeline) -> Array | None:
-    multipliers = getattr(pipeline.decide, "multipliers", None)
-    return None if multipliers is None else np.asarray(multipliers)

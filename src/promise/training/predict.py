@@ -17,6 +17,7 @@ from promise.data.answer import Class
 from promise.data.columns import Columns
 from promise.data.source import Source
 from promise.errors import ConfigError, DataError, near
+from promise.kernels.reading import join_tables
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.policy import PREDICTION, PROBABILITY
 from promise.pipeline.request import request_from_table
@@ -84,7 +85,7 @@ def _requests(pipeline: Pipeline, source: Source, chunk_rows: int) -> Iterator[C
     )
     if schema.find("time") is not None:  # windows reach over chunks, so all rows come at once
         tables = list(chunks)
-        chunks = iter([pa.concat_tables(tables)] if tables else [])
+        chunks = iter([join_tables(tables)] if tables else [])
     for table in chunks:
         yield request_from_table(table, schema)
 

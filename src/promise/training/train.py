@@ -12,6 +12,7 @@ from typing import Any
 from promise.data.source import OnBadRows, open_source
 from promise.errors import ConfigError
 from promise.pipeline.artifact import save_pipeline
+from promise.pipeline.figures import figure
 from promise.pipeline.order import Order, Outcome, workload_named
 from promise.registry.registry import Registry
 from promise.registry.versions import Version, check_name
@@ -41,9 +42,9 @@ class Trained:
     def sentence(self) -> str:
         """Say what was made and how good it is."""
         metric = self.outcome.pipeline.task.metric
-        score = self.outcome.metrics.get(metric, float("nan"))
+        score = figure(self.outcome.metrics.get(metric))
         return (
-            f"registered {self.version}: {metric} {score:.4f} on {self.outcome.split}; "
+            f"registered {self.version}: {metric} {score} on {self.outcome.split}; "
             f"trained on {self.outcome.rows:,} rows in {self.seconds:.1f} s, "
             f"peak memory {self.outcome.peak_memory_mb:,.0f} MB"
         )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 from promise.discovery.export.artifacts import write_artifacts
@@ -23,6 +21,7 @@ from promise.discovery.export.package import (
 from promise.discovery.export.parity import Parity, run_isolated, verify
 from promise.discovery.export.plan import ExportPlan, Member, Order
 from promise.errors import ArtifactError
+from promise.state.files import whole_folder
 
 __all__ = ["ExportPlan", "Member", "Order", "Parity", "export", "run_isolated", "verify"]
 
@@ -34,22 +33,16 @@ def export(plan: ExportPlan, folder: Path) -> Path:
     ------
     ArtifactError
         When the folder holds something else, or the plan's files cannot be read.
+    DataError
+        When the disk is full.
     """
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()) and not is_export(folder):
         raise ArtifactError(
             f"{folder} holds files that are no export of a model; choose another folder."
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = folder.with_name(f".{folder.name}.part-{os.getpid()}")
-    shutil.rmtree(draft, ignore_errors=True)
-    try:
+    with whole_folder(folder, replace=True) as draft:
         _fill(plan, draft)
-        if folder.exists():
-            shutil.rmtree(folder)
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return folder
 
 
@@ -63,7 +56,7 @@ def is_export(folder: Path) -> bool:
 
 
 def _fill(plan: ExportPlan, draft: Path) -> None:
-    (draft / "tests").mkdir(parents=True)
+    (draft / "tests").mkdir()
     (draft / "artifacts").mkdir()
     files = code_files(plan)
     needed = imported_packages(files)

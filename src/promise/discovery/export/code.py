@@ -12,7 +12,13 @@ from promise.discovery.export.assemble import Part, assemble
 from promise.discovery.export.kernels import Library, Name, kernel_sources
 from promise.discovery.export.plan import ExportPlan
 from promise.discovery.export.templates import render, template
-from promise.discovery.export.values import MANY_CLASSES, chunked_call, reads_jsonl, values_of
+from promise.discovery.export.values import (
+    MANY_CLASSES,
+    chunked_call,
+    folder_names,
+    reads_jsonl,
+    values_of,
+)
 from promise.discovery.export.views import views_of
 
 MODEL_KERNELS = {"boosting", "dense", "model_files", "tree_arrays", "calibrating"}
@@ -109,7 +115,9 @@ def _flags(plan: ExportPlan) -> frozenset[str]:
         "temperature": plan.temperature is not None and bool(plan.classes),
         "multipliers": plan.multipliers is not None and bool(plan.classes),
         "ordered": "lstm" in plan.families and plan.order is not None,
-        "partitions": any((plan.reader or {}).get("constants") or ()),
+        "partitions": bool(folder_names(plan)),
+        "every_row": len(plan.train_rows) == 0,
+        "ruled": plan.split is not None,
         "jsonl": reads_jsonl(plan),
         "refitted": all(member.refitted for member in plan.members),
         "sampled": "lstm" in plan.families and plan.order is None,

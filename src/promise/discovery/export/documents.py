@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from promise.discovery.export.literals import assignment
-from promise.discovery.export.plan import ExportPlan
-from promise.discovery.export.prose import interval, question, winner
+from promise.discovery.export.plan import ExportPlan, defined
+from promise.discovery.export.prose import UNDEFINED, interval, question, winner
 from promise.discovery.export.templates import render, template
 from promise.discovery.export.values import example_path
 from promise.discovery.export.views import views_of
@@ -51,7 +51,7 @@ def readme(plan: ExportPlan, files: Collection[str]) -> str:
             "slug": slug(plan.name),
             "lead": f"A model of {question(plan)}, and the code that trains, judges and runs it.",
             "data_example": example_path(plan),
-            "score": repr(float(plan.score)),
+            "score": _digits(plan.score),
             "example_row": assignment("row", row),
             "example_json": json.dumps(row, ensure_ascii=False).replace("'", "'\\''"),
             "file_table": "\n".join(_file_lines(files)),
@@ -83,7 +83,7 @@ def model_card(plan: ExportPlan) -> str:
             "decision": _decision(plan),
             "n_source_rows": f"{plan.n_source_rows:,}",
             "fingerprint": plan.data_fingerprint,
-            "train_rows": f"{len(plan.train_rows):,}",
+            "train_rows": f"{plan.n_train_rows:,}",
             "group": f"Rows that share `{plan.group}` stay together.\n" if plan.group else "",
             "validation": _number(plan.validation_score),
             "leaderboard": _leaderboard(plan.leaderboard, plan.metric),
@@ -117,7 +117,13 @@ def _capital(text: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4g}"
+    score = defined(value)
+    return UNDEFINED if score is None else f"{score:.4g}"
+
+
+def _digits(value: float | None) -> str:
+    score = defined(value)
+    return UNDEFINED if score is None else repr(score)
 
 
 def _example_row(plan: ExportPlan) -> dict[str, Any]:
@@ -161,8 +167,7 @@ def _leaderboard(board: Mapping[str, Any], metric: str) -> str:
         return ""
     lines = [f"| model | family | {metric} | status |", "|---|---|---|---|"]
     for m in models:
-        score = m.get("score")
-        shown = f"{score:.4g}" if isinstance(score, int | float) else "–"
+        shown = "–" if defined(m.get("score")) is None else _number(m["score"])
         lines.append(f"| {m.get('name')} | {m.get('family')} | {shown} | {m.get('status', '')} |")
     return "\n".join(lines)
 
@@ -172,8 +177,8 @@ def _importance(rows: tuple[Mapping[str, Any], ...]) -> str:
         return "Not measured."
     lines = ["| input | loss when shuffled | 95 % interval |", "|---|---|---|"]
     for row in rows[:15]:
-        mean, low, high = (float(row.get(k, float("nan"))) for k in ("mean", "low", "high"))
-        lines.append(f"| {row.get('feature')} | {mean:.4g} | {low:.4g} to {high:.4g} |")
+        mean, low, high = (_number(row.get(k)) for k in ("mean", "low", "high"))
+        lines.append(f"| {row.get('feature')} | {mean} | {low} to {high} |")
     return "\n".join(lines)
 
 

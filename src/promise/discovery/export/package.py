@@ -17,7 +17,7 @@ from typing import Any
 
 from promise.data.answer import answer_to_json
 from promise.discovery.export.documents import slug
-from promise.discovery.export.plan import ExportPlan
+from promise.discovery.export.plan import ExportPlan, defined
 from promise.discovery.export.values import fields_of, reader_of
 from promise.errors import ArtifactError
 
@@ -167,13 +167,13 @@ def write_manifest(plan: ExportPlan, folder: Path, versions: dict[str, str]) -> 
             "fingerprint": plan.data_fingerprint,
             "source_rows": plan.n_source_rows,
             "rows_used": plan.rows_used,
-            "train_rows": len(plan.train_rows),
+            "train_rows": plan.n_train_rows,
             "holdout_rows": len(plan.holdout_rows),
             "split": plan.split_sentence,
             "seed": plan.seed,
         },
         "metric": plan.metric,
-        "score": float(plan.score),
+        "score": defined(plan.score),
         "members": [{"family": m.family, "weight": m.weight, "rounds": m.rounds}
                     for m in plan.members],
         "files": {p.relative_to(folder).as_posix(): sha256(p) for p in paths},

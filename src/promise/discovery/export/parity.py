@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from promise.discovery.export.plan import defined
+from promise.discovery.export.prose import UNDEFINED
 from promise.errors import ArtifactError
 
 # Isolated mode reads neither the environment nor the user's packages; the folders that hold Promise
 # itself (an editable install) are dropped, and importing it by any other way fails.
 _BOOT = """
-import os, runpy, sys
-script, root = sys.argv[1], os.path.dirname(os.path.abspath(sys.argv[2]))
+import json, os, runpy, sys
+steps, root = json.loads(sys.argv[1]), os.path.dirname(os.path.abspath(sys.argv[2]))
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] == "promise":
@@ -27,7 +28,7 @@ sys.dont_write_bytecode = True
 own = lambda p: os.path.exists(os.path.join(p, "promise", "__init__.py"))
 sys.path[:] = [root, *(p for p in sys.path if p and not own(p) or "-packages" in p)]
 own_args = sys.argv[3:]
-for step in script.split(os.pathsep):
+for step in steps:
     sys.argv = [step, *own_args]
     runpy.run_path(step, run_name="__main__")
 """
@@ -42,7 +43,7 @@ class Parity:
     max_difference
         Largest difference over the golden rows; 0 is what an offered export has.
     score
-        What `evaluate.py` computed from the data, or None when no data were given.
+        What `evaluate.py` computed from the data; None when undefined, or no data were given.
     """
 
     ok: bool
@@ -54,7 +55,7 @@ class Parity:
 def verify(
     folder: Path,
     *,
-    expected_score: float,
+    expected_score: float | None,
     data: str | Path | Sequence[str | Path] | None = None,
     python: str = sys.executable,
     timeout_s: float | None = 600,
@@ -79,13 +80,14 @@ def verify(
         said = f"verified: without Promise the export gives the same digits on {rows}."
         return Parity(True, apart, said)
     found = rest[0]
-    score, metric = float(found["score"]), found["metric"]
-    if score != expected_score:
-        said = f"NOT verified: evaluate.py gives {metric} {score!r}, expected {expected_score!r}."
+    score, expected, metric = found["score"], defined(expected_score), found["metric"]
+    given_words, expected_words = (UNDEFINED if s is None else repr(s) for s in (score, expected))
+    if score != expected:
+        said = f"NOT verified: evaluate.py gives {metric} {given_words}, expected {expected_words}."
         return Parity(False, apart, said, score)
     said = (
         f"verified: without Promise the export gives the same digits on {rows}, and evaluate.py "
-        f"the leaderboard's {metric}, {score!r}."
+        f"the leaderboard's {metric}, {given_words}."
     )
     return Parity(True, apart, said, score)
 
@@ -94,7 +96,7 @@ def run_isolated(
     folder: Path, scripts: list[str], arguments: list[str], python: str, timeout_s: float | None
 ) -> subprocess.CompletedProcess[str]:
     """Run the export's scripts, one after the other, where Promise cannot be imported."""
-    paths = os.pathsep.join(str(folder / script) for script in scripts)
+    paths = json.dumps([str(folder / script) for script in scripts])
     command = [python, "-I", "-c", _BOOT, paths, str(folder / "features.py"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)
 

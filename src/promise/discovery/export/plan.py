@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,17 @@ import pyarrow as pa
 
 from promise.data.answer import Answer, Class
 from promise.errors import ArtifactError
+
+
+def defined(value: float | None) -> float | None:
+    """Return a score, or None where it is undefined: JSON keeps that as null, NumPy as NaN.
+
+    Examples
+    --------
+    >>> defined(0.5), defined(float("nan")), defined(None)
+    (0.5, None, None)
+    """
+    return None if value is None or not math.isfinite(value) else float(value)
 
 
 @dataclass(frozen=True)
@@ -67,14 +79,14 @@ class ExportPlan:
         ISO time.
     score, ci, validation_score, baseline_score
         Of `metric`: on the holdout with its 95 % interval, on validation rows, and of the trivial
-        model on the holdout.
+        model on the holdout. None or NaN where undefined.
     reader
         How the original file was read; None for SQL and frames, then files of any format that the
         kernels read are taken with default settings.
     schema
         Field dictionaries: inputs, the label, and columns that order or group rows.
     train_rows, holdout_rows
-        Sorted row numbers in the source.
+        Sorted row numbers in the source. No `train_rows` at all: every row but the holdout.
     holdout
         Typed columns of the holdout rows, aligned with `holdout_rows`: their digests let
         `evaluate.py` tell a changed or reordered file. None leaves the check out.
@@ -84,6 +96,9 @@ class ExportPlan:
         The pipeline's exact raw output for them: (n,) numbers or (n, k) probabilities.
     group
         Column that keeps rows together in the split, only told in the documents.
+    split
+        The rule of a temporal or grouped split as `Split.to_json` writes it: `train.py` asks it
+        about rows that no sample held. None where row numbers say everything.
     notes
         Further paragraphs for the model card, title to text: promises, fairness.
     """
@@ -94,8 +109,8 @@ class ExportPlan:
     answer: Answer
     target: str
     metric: str
-    score: float
-    ci: tuple[float, float] | None
+    score: float | None
+    ci: tuple[float | None, float | None] | None
     validation_score: float | None
     baseline_score: float | None
     rows_used: int
@@ -115,6 +130,7 @@ class ExportPlan:
     multipliers: tuple[float, ...] | None = None
     order: Order | None = None
     group: str | None = None
+    split: Mapping[str, Any] | None = None
     source_name: str = "the data"
     leaderboard: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[Mapping[str, Any], ...] = ()
@@ -135,6 +151,11 @@ class ExportPlan:
     def classes(self) -> tuple[str, ...]:
         """The classes, in the order of their codes; empty for a number."""
         return self.answer.classes if isinstance(self.answer, Class) else ()
+
+    @property
+    def n_train_rows(self) -> int:
+        """How many rows it learned from."""
+        return len(self.train_rows) or self.rows_used - len(self.holdout_rows)
 
     @property
     def families(self) -> tuple[str, ...]:

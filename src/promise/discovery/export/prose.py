@@ -5,8 +5,9 @@ from __future__ import annotations
 import textwrap
 
 from promise.data.answer import Number
-from promise.discovery.export.plan import ExportPlan
+from promise.discovery.export.plan import ExportPlan, defined
 
+UNDEFINED = "undefined"
 LABELS = {
     "baseline": "the trivial baseline",
     "linear": "a linear model",
@@ -35,9 +36,13 @@ def winner(plan: ExportPlan) -> str:
 
 def interval(plan: ExportPlan) -> str:
     """Return the score with its interval, rounded to be read."""
-    if plan.ci is None:
-        return f"{plan.score:.4g}"
-    return f"{plan.score:.4g} (95 % interval {plan.ci[0]:.4g} to {plan.ci[1]:.4g})"
+    score = defined(plan.score)
+    if score is None:
+        return UNDEFINED
+    low, high = map(defined, plan.ci or (None, None))
+    if low is None or high is None:
+        return f"{score:.4g} (95 % interval {UNDEFINED})" if plan.ci else f"{score:.4g}"
+    return f"{score:.4g} (95 % interval {low:.4g} to {high:.4g})"
 
 
 def question(plan: ExportPlan) -> str:
@@ -50,8 +55,15 @@ def question(plan: ExportPlan) -> str:
 
 
 def wrapped(text: str, width: int = 98) -> str:
-    """Wrap a paragraph of a docstring."""
-    return "\n".join(textwrap.wrap(text.replace("\\", "/").replace('"""', "'''"), width))
+    """Wrap a paragraph of a docstring, without what would end it or mean something else.
+
+    Examples
+    --------
+    >>> wrapped("by `a\\\\b`")
+    'by `a/b`'
+    """
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    return "\n".join(textwrap.wrap(plain.replace("\\", "/").replace('"""', "'''"), width))
 
 
 def prose(plan: ExportPlan) -> dict[str, str]:
@@ -78,7 +90,11 @@ def prose(plan: ExportPlan) -> dict[str, str]:
             f"It answers {question(plan)}. On {len(plan.holdout_rows):,} sealed holdout rows its "
             f"{plan.metric} is {interval(plan)}; `evaluate.py` repeats that to the last digit."
         ),
-        "split": plan.split_sentence.rstrip("."),
+        "holdout_summary": wrapped(
+            f"The holdout ({len(plan.holdout_rows):,} rows: {plan.split_sentence.rstrip('.')}) was "
+            "never learned from nor chosen by. artifacts/holdout.npz holds its row numbers, and a "
+            "digest of each row, so that a changed or reordered file is told apart."
+        ),
         "out_columns": out,
         "output_words": "each row's probabilities, one column per class"
         if plan.classes

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from promise.discovery.export.literals import WIDTH, assignment
-from promise.discovery.export.plan import ExportPlan
+from promise.discovery.export.plan import ExportPlan, defined
 from promise.discovery.export.prose import prose, wrapped
 from promise.discovery.export.views import views_of
 from promise.kernels.chunked_fit import substitute
+from promise.models.base import ORDER
 
 MANY_CLASSES = 100
 MANY_FIELDS = 40
@@ -42,7 +44,7 @@ def values_of(
         else one,
         "formats": "CSV, Parquet and JSON Lines" if reads_jsonl(plan) else "CSV and Parquet",
         "metric": plan.metric,
-        "score": repr(float(plan.score)),
+        "score": assignment("SCORE", defined(plan.score), "float | None"),
         "digest": assignment("DIGEST", digest_columns(plan), None if plan.holdout else "list[str]"),
         "holdout_rows": f"{len(plan.holdout_rows):,}",
         "n_classes": str(len(plan.classes)),
@@ -54,6 +56,7 @@ def values_of(
         "fit_chunked": by_family(plan, lambda f: chunked_call(plan, f, modules, sources)),
         "save_members": by_family(plan, lambda f: f"save_{f}(fitted, folder)", returns=False),
         "substitutes": substitutes(plan),
+        "split_rule": assignment("SPLIT", split_rule(plan), "dict[str, Any]"),
     }
 
 
@@ -74,6 +77,8 @@ def constants(plan: ExportPlan) -> str:
         assignment("READER", reader_of(plan), "dict[str, Any]"),
         assignment("TARGET", plan.target),
     ]
+    if folders := folder_names(plan):
+        lines += ["# Columns that folder names carry.", assignment("FOLDERS", folders)]
     if len(plan.classes) > MANY_CLASSES or len(fields) > MANY_FIELDS:
         lines.append('SCHEMA = json.loads((HERE / "schema.json").read_text(encoding="utf-8"))')
     if len(plan.classes) > MANY_CLASSES:
@@ -89,6 +94,7 @@ def constants(plan: ExportPlan) -> str:
         return "\n".join([*lines, "# The columns that an answer needs.", "REQUEST = INPUTS"])
     lines.append("# What puts the rows in order.")
     lines += [assignment("TIME", plan.order.time), assignment("ENTITY", plan.order.entity)]
+    lines += ["# Under no name that a column can have.", assignment("ORDER", ORDER)]
     lines += ['ORDERED = [f for f in FIELDS if f["name"] in (TIME, ENTITY) and f not in INPUTS]']
     return "\n".join([*lines, "# The columns that an answer needs.", "REQUEST = INPUTS + ORDERED"])
 
@@ -100,6 +106,11 @@ def reader_of(plan: ExportPlan) -> dict[str, Any]:
         kept = {"format": reader["format"], "header": True}
         return {**kept, **{k: reader[k] for k in ("on_bad_rows", "encoding") if k in reader}}
     return {k: v for k, v in reader.items() if k not in ("paths", "constants", "compression")}
+
+
+def folder_names(plan: ExportPlan) -> list[str]:
+    """Return the columns that the names of the original's folders carry."""
+    return list(next(iter((plan.reader or {}).get("constants") or []), {}))
 
 
 def reads_jsonl(plan: ExportPlan) -> bool:
@@ -130,10 +141,20 @@ def digest_columns(plan: ExportPlan) -> list[str]:
     return [plan.target, *(name for name in names if name in best)]
 
 
+def split_rule(plan: ExportPlan) -> dict[str, Any]:
+    """Return what the exported `split_side` reads of the split's rule."""
+    kept = ["kind", "column", "seed", "fraction"]
+    if plan.split is not None and plan.split["kind"] == "temporal":
+        kept = ["kind", "column", "cutoff", "gap_s"]
+    return {key: plan.split[key] for key in kept} if plan.split is not None else {}
+
+
 def example_path(plan: ExportPlan) -> str:
     """Return the original file's name as a command line would give it."""
     paths = (plan.reader or {}).get("paths") or ["data.csv"]
     name = Path(str(paths[0])).name
+    if not re.fullmatch(r"[\w.,+=@% -]+", name):
+        return "data.csv"  # it also stands in docstrings, where quotes and backslashes mean more
     return f'"{name}"' if " " in name else name
 
 
@@ -170,14 +191,14 @@ def predict_call(plan: ExportPlan, number: int, view: int) -> str:
     family = plan.members[number].family
     given = f"members[{number}], matrices[{view}]"
     if family == "lstm" and plan.order is not None:
-        return f'with_past({given}, columns["order"], tails, {number})'
+        return f"with_past({given}, columns[ORDER], tails, {number})"
     return f"predict_{family}({given})"
 
 
 def fit_call(plan: ExportPlan, family: str) -> str:
     """Write the fit of one member in memory."""
     ordered = family == "lstm" and plan.order is not None
-    order = ', order=columns["order"]' if ordered else ""
+    order = ", order=columns[ORDER]" if ordered else ""
     return f"fit_{family}(x, y, N_CLASSES, params, categorical=codes{order}, **terms)"
 
 

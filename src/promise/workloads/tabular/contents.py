@@ -10,7 +10,9 @@ import pyarrow as pa
 from promise.data.answer import Class
 from promise.data.columns import Array
 from promise.data.source import Source
+from promise.kernels.reading import join_tables
 from promise.pipeline.artifact import Contents
+from promise.pipeline.figures import figure, span
 from promise.workloads.tabular.learn import Learned, Listed
 
 _GOLDEN_ROWS = 32
@@ -38,7 +40,10 @@ def contents_of(
         recipe=listed.recipe,
         golden=golden_rows(table.source, table.rows[table.holdout], request_names(listed)),
         evaluation=evaluation_columns(
-            table.rows[table.holdout], table.y[table.holdout], listed.output
+            table.rows[table.holdout],
+            table.y[table.holdout],
+            listed.output,
+            table.groups(table.holdout),
         ),
         reference={
             field.name: edges(table.columns[field.name][table.train])
@@ -66,14 +71,16 @@ def golden_rows(source: Source, rows: Array, names: list[str]) -> pa.Table:
             parts.append(table.take(pa.array(here)))
         if first + table.num_rows > wanted[-1]:
             break
-    return pa.concat_tables(parts, promote_options="permissive").combine_chunks()
+    return join_tables(parts).combine_chunks()
 
 
-def evaluation_columns(rows: Array, y: Array, output: Array) -> dict[str, Array]:
-    """Return row number, label and raw outputs of every holdout row."""
+def evaluation_columns(
+    rows: Array, y: Array, output: Array, groups: Array | None = None
+) -> dict[str, Array]:
+    """Return row number, label, raw outputs and, of a grouped split, group of every holdout row."""
     wide = output.reshape(len(output), -1)
     outputs = {f"output_{i}": np.ascontiguousarray(wide[:, i]) for i in range(wide.shape[1])}
-    return {"row": rows, "y": y, **outputs}
+    return {"row": rows, "y": y, **outputs, **({} if groups is None else {"group": groups})}
 
 
 def edges(values: Array) -> dict[str, Any]:
@@ -102,7 +109,7 @@ def _seconds(values: Array) -> Array:
 
 def card(learned: Learned, listed: Listed, metrics: dict[str, Any]) -> str:
     """Return the model card: what was asked, of what, how good the answer is."""
-    table, low_high = learned.table, metrics["ci"]
+    table = learned.table
     kind = "class" if isinstance(table.answer, Class) else "number"
     families = ", ".join(f"{t.family} × {weight:.2f}" for t, weight in listed.members)
     lines = [
@@ -110,13 +117,14 @@ def card(learned: Learned, listed: Listed, metrics: dict[str, Any]) -> str:
         "",
         f"- data: {table.source.name}, {table.columns.n_rows:,} of {table.n_source_rows:,} rows",
         f"- model: {listed.name} ({families})",
-        f"- holdout {metrics['metric']}: {metrics['score']:.4f} "
-        f"(95 % interval {low_high[0]:.4f} to {low_high[1]:.4f}, {metrics['rows']:,} rows)",
+        f"- holdout {metrics['metric']}: {figure(metrics['score'])} "
+        f"({span(*metrics['ci'])}, {metrics['rows']:,} rows)",
         f"- split: {table.split.describe()}",
+        *(f"- {line}" for line in table.warnings),
         "",
         "All metrics on the holdout:",
         "",
-        *(f"- {name}: {value:.4f}" for name, value in metrics["all"].items()),
+        *(f"- {name}: {figure(value)}" for name, value in metrics["all"].items()),
         "",
         "The holdout was read once, after the winner was fixed on validation scores.",
     ]

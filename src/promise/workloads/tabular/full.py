@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,27 +19,28 @@ from promise.data.schema import Schema
 from promise.data.source import Source
 from promise.data.target import labelled
 from promise.engine.local import LocalEngine
-from promise.errors import DataError, near
+from promise.errors import ConfigError, DataError, near
 from promise.features.table import FittedTableFeatures, row_numbers
 from promise.features.views import Views
 from promise.job import Job
 from promise.kernels.chunked_fit import xgboost_instead
 from promise.kernels.encoding import blank_targets, count_targets
 from promise.kernels.parsing import label_codes, parse_columns
-from promise.kernels.rows import row_hash, text_hash
+from promise.kernels.rows import text_hash
 from promise.metrics.intervals import bootstrap_interval
 from promise.metrics.pointwise import all_metrics, metric_named
 from promise.models.base import Examples
 from promise.models.blend import Blend, Member
 from promise.pipeline.artifact import Contents, load_pipeline, read_manifest, recipe_of
+from promise.pipeline.figures import figure, span
+from promise.pipeline.holdout import group_codes
 from promise.pipeline.order import Order, Outcome
 from promise.pipeline.pipeline import Pipeline
-from promise.pipeline.policy import Threshold
+from promise.pipeline.request import with_order
+from promise.state.files import sha256, write_json
 from promise.workloads.tabular.contents import evaluation_columns, golden_rows
+from promise.workloads.tabular.sealing import Seal, seal
 from promise.workloads.tabular.streaming import fit_member
-
-_HOLDOUT_SHARE = 0.1
-_HOLDOUT_AT_MOST = 20_000
 
 
 @dataclass(frozen=True)
@@ -50,25 +51,21 @@ class Stream:
     ----------
     schema
         Inputs, then the label.
-    sealed
-        Sorted row numbers that training never sees.
     """
 
     source: Source
     schema: Schema
     label: str
     answer: Answer
-    sealed: IntArray
+    seal: Seal
 
     def __iter__(self) -> Iterator[Examples]:
         fields = self.schema.to_json()
-        for first, table in self.source.batches(list(self.schema.names)):
+        names = dict.fromkeys((*self.schema.names, *self.seal.columns))
+        for first, table in self.source.batches(list(names)):
             columns = Columns(parse_columns(table, fields))
             rows = np.arange(first, first + table.num_rows)
-            at = np.searchsorted(self.sealed, rows)
-            seen = at == len(self.sealed)
-            seen[~seen] = self.sealed[at[~seen]] != rows[~seen]
-            keep = seen & labelled(columns[self.label])
+            keep = self.seal.learnable(rows, table) & labelled(columns[self.label])
             if keep.any():
                 columns, rows = columns.take(keep), rows[keep]
                 y = label_values(columns[self.label], self.answer)
@@ -109,8 +106,8 @@ def label_values(values: Array, answer: Answer) -> Array:
 def train_again(source: Source, order: Order, tell: Callable[[str], None]) -> Outcome:
     """Train the pipeline of the version at `order.start` on every row that is not sealed.
 
-    The vocabulary of the features is kept; their target means are counted anew in one pass. The
-    sealed rows are the version's own where the source is the same, else a tenth by hash.
+    The vocabulary of the features is kept; their target means are counted anew in one pass. Rows
+    that the version's split holds back are never learned from (see `seal`).
     """
     if order.start is None:
         raise DataError("say which version to train again: --from NAME@V.")
@@ -124,8 +121,12 @@ def train_again(source: Source, order: Order, tell: Callable[[str], None]) -> Ou
             f"{source.name} has no column {missing[0]!r}, which the version reads; "
             + near(missing[0], source.columns)
         )
-    sealed, sentence = _sealed(source, manifest, order)
+    remember(order, source)
+    sealed = seal(source, task, manifest["lineage"], order.start, seed=order.seed)
+    if sealed.rule is not None:
+        task = replace(task, split={**task.split, **sealed.rule.split.to_json()})
     stream = Stream(source, Schema((*task.request.fields, label)), label.name, task.answer, sealed)
+    judged = read_judged(stream)
     job = Job(seed=order.seed, threads=order.threads, memory_mb=order.memory_mb)
     with LocalEngine(threads=1, memory_mb=order.memory_mb) as engine:
         views, rows = _features(before, stream, order.work, tell)
@@ -157,22 +158,70 @@ def train_again(source: Source, order: Order, tell: Callable[[str], None]) -> Ou
         )
         tell("judging on the sealed rows")
         return _outcome(
-            pipeline, stream, manifest, recipe, rows, sentence, notes, order, engine.peak_mb
+            pipeline, stream, judged, manifest, recipe, rows, notes, order, engine.peak_mb
         )
 
 
-def _sealed(source: Source, manifest: dict[str, Any], order: Order) -> tuple[IntArray, str]:
-    if manifest["lineage"].get("fingerprint") == source.fingerprint() and order.start is not None:
-        rows = np.load(order.start / "holdout_rows.npy")
-        return np.sort(rows), f"the sealed holdout of the version ({len(rows):,} rows)"
-    n_rows = source.size().rows
-    share = min(_HOLDOUT_SHARE, _HOLDOUT_AT_MOST / max(1, n_rows))
-    found = []
-    for first, table in source.batches([source.columns[0]]):
-        numbers = np.arange(first, first + table.num_rows)
-        found.append(numbers[row_hash(numbers, order.seed) < np.uint64(share * 2**64)])
-    rows = np.concatenate(found)
-    return rows, f"a hashed {share:.1%} of the rows ({len(rows):,})"
+def remember(order: Order, source: Source) -> None:
+    """Note what the work folder belongs to, so that a resumed run goes on with nothing else.
+
+    Raises
+    ------
+    ConfigError
+        When the folder holds work on other data, of another version or seed.
+    """
+    about = {
+        "data": source.fingerprint(),
+        "version": None if order.start is None else sha256(order.start / "manifest.json"),
+        "seed": order.seed,
+    }
+    path = order.work / "about.json"
+    if path.is_file():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        changed = [name for name, value in about.items() if kept.get(name) != value]
+        if changed:
+            raise ConfigError(
+                f"--resume: the {' and the '.join(changed)} changed since the work that was "
+                "interrupted; run without --resume to begin anew."
+            )
+    order.work.mkdir(parents=True, exist_ok=True)
+    write_json(path, about)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The labelled sealed rows, as a request with their labels.
+
+    Parameters
+    ----------
+    groups
+        Group of each row where whole groups are sealed.
+    """
+
+    request: Columns
+    y: Array
+    rows: IntArray
+    groups: IntArray | None
+
+
+def read_judged(stream: Stream) -> Judged:
+    """Read the sealed rows before any training, so that a label it cannot judge stops it early."""
+    rule, schema = stream.seal.rule, stream.schema
+    group = rule.field if rule is not None and rule.grouped else None
+    if group is not None and group.name not in schema:
+        schema = Schema((*schema.fields, group))
+    columns, rows = read_columns(stream.source, schema, stream.seal.judged)
+    known = labelled(columns[stream.label])
+    if not known.any():
+        raise DataError(f"{stream.source.name}: no sealed row has a label to judge by.")
+    columns, rows = columns.take(known), rows[known]
+    request = Schema(tuple(f for f in stream.schema if f.name != stream.label))
+    return Judged(
+        request=with_order(columns.only(request.names), request),
+        y=label_values(columns[stream.label], stream.answer),
+        rows=rows,
+        groups=None if group is None else group_codes(columns[group.name]),
+    )
 
 
 def _features(
@@ -206,24 +255,21 @@ def _features(
 def _outcome(
     pipeline: Pipeline,
     stream: Stream,
+    judged: Judged,
     manifest: dict[str, Any],
     recipe: dict[str, Any],
     rows: int,
-    sentence: str,
     notes: list[str],
     order: Order,
     peak_mb: float,
 ) -> Outcome:
-    task = pipeline.task
-    columns, numbers = read_columns(stream.source, stream.schema, np.sort(stream.sealed))
-    known = labelled(columns[stream.label])
-    columns, numbers = columns.take(known), numbers[known]
-    y = label_values(columns[stream.label], task.answer)
-    output = pipeline.output(columns.only(task.request.names))
-    multipliers = _multipliers(pipeline)
+    task, y, sentence = pipeline.task, judged.y, stream.seal.sentence
+    output, multipliers = pipeline.output(judged.request), pipeline.multipliers
     metric = metric_named(task.metric, task.answer)
     everything = all_metrics(task.answer, y, output, multipliers)
-    low, high = bootstrap_interval(metric, y, output, seed=order.seed, multipliers=multipliers)
+    low, high = bootstrap_interval(
+        metric, y, output, seed=order.seed, multipliers=multipliers, groups=judged.groups
+    )
     metrics = {
         "metric": metric.name,
         "score": metric.score(y, output, multipliers),
@@ -246,20 +292,14 @@ def _outcome(
     contents = Contents(
         lineage=lineage,
         recipe=recipe,
-        golden=golden_rows(stream.source, numbers, list(task.request.names)),
-        evaluation=evaluation_columns(numbers, y, output),
+        golden=golden_rows(stream.source, judged.rows, list(task.request.names)),
+        evaluation=evaluation_columns(judged.rows, y, output, judged.groups),
         reference=_reference(order.start),
-        rows={"train": np.zeros(0, dtype=np.int64), "holdout": numbers},
-        card=_card(task.label, metrics, rows, notes),
+        rows={"train": np.zeros(0, dtype=np.int64), "holdout": judged.rows},
+        card=card(task.label, metrics, rows, notes),
         metrics=metrics,
     )
     return Outcome(pipeline, contents, everything, sentence, rows, peak_mb)
-
-
-def _multipliers(pipeline: Pipeline) -> Array | None:
-    if not isinstance(pipeline.decide, Threshold) or pipeline.decide.multipliers is None:
-        return None
-    return np.asarray(pipeline.decide.multipliers)
 
 
 def _reference(folder: Path | None) -> dict[str, Any]:
@@ -269,13 +309,12 @@ def _reference(folder: Path | None) -> dict[str, Any]:
     return kept
 
 
-def _card(label: str | None, metrics: dict[str, Any], rows: int, notes: list[str]) -> str:
-    low, high = metrics["ci"]
+def card(label: str | None, metrics: dict[str, Any], rows: int, notes: list[str]) -> str:
     lines = [
         f"# {label}, trained on everything",
         "",
         f"- rows learned from: {rows:,}",
-        f"- {metrics['metric']}: {metrics['score']:.4f} (95 % interval {low:.4f} to {high:.4f}) on "
+        f"- {metrics['metric']}: {figure(metrics['score'])} ({span(*metrics['ci'])}) on "
         f"{metrics['split']}",
         *(f"- {note}" for note in notes),
     ]

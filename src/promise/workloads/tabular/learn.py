@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from promise.features.table import FittedTableFeatures
 from promise.features.views import Views
 from promise.job import Job
 from promise.metrics.pointwise import Metric
+from promise.models.base import ORDER
 from promise.models.blend import Blend, Member, load_fitted
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.policy import Threshold
@@ -25,7 +26,7 @@ from promise.selection.candidates import Trial
 from promise.selection.ladder import n_folds
 from promise.selection.limits import Budget, Progress
 from promise.selection.portfolio import portfolio, skipped_families
-from promise.selection.race import race
+from promise.selection.race import race, replay
 from promise.selection.refit import Refit, refit
 from promise.selection.result import ENSEMBLE, RaceResult
 from promise.workloads.tabular.table import Table
@@ -42,6 +43,12 @@ class Terms:
         On the machine's monotonic clock; None under `trials`.
     families
         Only these, or None for all that the preset names.
+    refused
+        Families that do not take part, and why: those that memory does not hold.
+    latency_ms
+        What the members of an ensemble may cost together, per row.
+    replay
+        The journal of an earlier race, whose fits are done again at the rounds they took.
     """
 
     metric: Metric
@@ -51,6 +58,9 @@ class Terms:
     race_deadline_s: float | None = None
     refit_deadline_s: float | None = None
     resume: bool = False
+    refused: dict[str, str] = field(default_factory=dict)
+    latency_ms: float | None = None
+    replay: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -159,6 +169,9 @@ def _race(
         ordered=table.ordered,
         families=terms.families,
     )
+    if terms.families is None:
+        candidates = [c for c in candidates if c.family not in terms.refused]
+    program = None if terms.replay is None else replay(terms.replay, table.schema)
     return race(
         train,
         table.schema,
@@ -174,9 +187,12 @@ def _race(
         engine=engine,
         folder=folder,
         resume=terms.resume,
-        skipped=skipped_families(
+        skipped=terms.refused
+        | skipped_families(
             terms.preset, answer=table.answer, ordered=table.ordered, families=terms.families
         ),
+        program=program,
+        latency_ms=terms.latency_ms,
         progress=progress,
     )
 
@@ -191,7 +207,7 @@ def request_of(table: Table, positions: Array) -> Columns:
     examples = table.examples(positions)
     if examples.order is None:
         return examples.columns
-    return examples.columns.with_columns({"order": examples.order})
+    return examples.columns.with_columns({ORDER: examples.order})
 
 
 def _list(table: Table, result: RaceResult, refits: dict[str, Refit]) -> list[Listed]:

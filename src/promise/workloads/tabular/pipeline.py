@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import numpy as np
-
 from promise.data.infer import infer_schema
 from promise.data.sample import sample_size
 from promise.data.source import Source
@@ -19,7 +17,7 @@ from promise.pipeline.order import Order, Outcome, Workload
 from promise.workloads.tabular.contents import contents_of
 from promise.workloads.tabular.full import train_again
 from promise.workloads.tabular.learn import Learned, Terms, learn
-from promise.workloads.tabular.table import Sampling, load_table, read_label
+from promise.workloads.tabular.table import Sampling, load_table, read_label, table_roles
 from promise.workloads.tabular.task import NAME
 
 _REFIT_SHARE = 0.2
@@ -42,7 +40,7 @@ def _train_by_race(source: Source, order: Order, tell: Callable[[str], None]) ->
     if target is None:
         raise ConfigError("say which column holds the label: --target COL or --column label=COL.")
     tell("reading")
-    schema = infer_schema(source)
+    schema = table_roles(infer_schema(source), order.columns, target)
     label = read_label(source, schema, target, seed=order.seed)
     named = {role: column for column, role in order.columns.items()}
     table = load_table(
@@ -53,8 +51,10 @@ def _train_by_race(source: Source, order: Order, tell: Callable[[str], None]) ->
         Sampling(sample_size(label.n_labelled, "auto"), seed=order.seed),
         time=named.get("time"),
         group=named.get("group"),
-        ignore=tuple(c for c, r in order.columns.items() if r == "ignore"),
+        gap_s=order.gap_s,
     )
+    for line in table.warnings:
+        tell(line)
     end = None if order.trials is not None else began + order.budget_s
     terms = Terms(
         metric=default_metric(label.answer),
@@ -82,11 +82,17 @@ def _train_by_race(source: Source, order: Order, tell: Callable[[str], None]) ->
 def outcome_of(learned: Learned, seed: int, *, peak_mb: float) -> Outcome:
     """Return the winner with everything that its version keeps."""
     best, table = learned.best, learned.table
-    found = learned.result.finish[best.name].multipliers
-    multipliers = None if found is None else np.asarray(found)
+    multipliers = best.pipeline.multipliers
     metric, y = learned.metric, learned.sealed_y
     everything = all_metrics(table.answer, y, best.output, multipliers)
-    low, high = bootstrap_interval(metric, y, best.output, seed=seed, multipliers=multipliers)
+    low, high = bootstrap_interval(
+        metric,
+        y,
+        best.output,
+        seed=seed,
+        multipliers=multipliers,
+        groups=table.groups(table.holdout),
+    )
     metrics = {
         "metric": metric.name,
         "score": metric.score(y, best.output, multipliers),

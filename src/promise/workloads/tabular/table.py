@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,14 +21,44 @@ from promise.kernels.parsing import label_codes, parse_columns
 from promise.kernels.rows import row_hash
 from promise.metrics.pointwise import metrics_for
 from promise.models.base import Examples
+from promise.pipeline.holdout import group_codes
 from promise.pipeline.request import row_order
 
 HOLDOUT, TRAIN = 1, 0
 _STRATA = 10  # quantile bins of a number to stratify by
 
 
+ROLES = ("label", "time", "group", "entity", "input", "protected", "ignore", "id")
+"""The parts that a column of a table can play."""
+
+_ONCE = ROLES[:4]
+
 _LABELS = 2_000_000
 """Labels of more rows than this are kept for a hashed part of them only."""
+
+
+def table_roles(schema: Schema, roles: Mapping[str, str], target: str) -> Schema:
+    """Give the columns of a table the roles that the user named; contradictions are refused.
+
+    Examples
+    --------
+    >>> from promise.data.schema import Field
+    >>> schema = Schema((Field("shop", "category"), Field("sold", "number")))
+    >>> table_roles(schema, {"shop": "entity"}, "sold").named("entity").name
+    'shop'
+    """
+    for role in roles.values():
+        if role not in ROLES:
+            raise ConfigError(f"a table has no column of role {role!r}; {near(role, ROLES)}")
+    for role in _ONCE:
+        names = [name for name, played in roles.items() if played == role]
+        names += [target] if role == "label" and target not in names else []
+        if len(names) > 1:
+            listed = " and ".join(repr(name) for name in names)
+            raise ConfigError(f"{listed} are named as the {role}; name one column.")
+    if roles.get(target, "label") != "label":
+        raise ConfigError(f"{target!r} is the target, it cannot be the {roles[target]} as well.")
+    return schema.with_roles(roles)
 
 
 @dataclass(frozen=True)
@@ -179,6 +209,22 @@ class Table:
             order=self._order(positions),
         )
 
+    def groups(self, positions: IntArray) -> IntArray | None:
+        """Return the group of each row where whole groups were sealed, else None."""
+        if self.split.kind != "grouped" or self.split.column is None:
+            return None
+        return group_codes(self.columns[self.split.column][positions])
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the split keeps from the models, in sentences."""
+        if self.split.kind != "temporal":
+            return ()
+        return (
+            f"`{self.split.column}` orders the rows and is no input: what depends on its hour, "
+            "weekday or month is learned only where other columns hold these.",
+        )
+
     @property
     def ordered(self) -> bool:
         """Whether the rows have an order that a sequence model can use."""
@@ -240,6 +286,7 @@ def load_table(
     time: str | None = None,
     group: str | None = None,
     ignore: Sequence[str] = (),
+    gap_s: float = 0.0,
 ) -> Table:
     """Read the sampled rows, give columns their roles and seal the holdout.
 
@@ -249,10 +296,14 @@ def load_table(
         Columns that the user named; without them the split is chosen by evidence.
     ignore
         Columns to leave out of the inputs.
+    gap_s
+        Seconds before a temporal cutoff whose rows are dropped: as long as labels take to come.
     """
     for flag, name in (("--time", time), ("--group", group)):
         if name is not None and name not in schema:
             raise DataError(f"{flag} {name}: there is no such column; {near(name, schema.names)}")
+        if name == target:
+            raise ConfigError(f"{flag} {name}: this is the target; name another column.")
     roles = dict.fromkeys(ignore, "ignore") | {target: "label"}
     if group is not None:
         roles[group] = "group"
@@ -263,12 +314,14 @@ def load_table(
     y = label.y[positions]
     schema = schema.with_roles(roles)
     split = choose_split(
-        columns, schema, y, label.answer, rows, time=time, group=group, seed=sampling.seed
-    )
+        columns, schema, y, label.answer, rows,
+        time=time, group=group, seed=sampling.seed, gap_s=gap_s,
+    )  # fmt: skip
     if split.kind == "temporal" and split.column:
         schema = schema.with_roles({split.column: "time"})
     if split.kind == "grouped" and split.column:
         schema = schema.with_roles({split.column: "group"})
+    _check_roles(source, schema)
     part = split.holdout(
         rows,
         y=y,
@@ -288,3 +341,23 @@ def load_table(
         n_source_rows=label.n_source_rows,
         unlabelled=label.unlabelled,
     )
+
+
+def _check_roles(source: Source, schema: Schema) -> None:
+    """Refuse roles that leave nothing to learn from, or an entity without a time."""
+    entity = schema.find("entity")
+    if entity is not None and schema.find("time") is None:
+        raise ConfigError(
+            f"{entity.name!r} is the entity whose rows follow one another in time, but no column "
+            "is the time: say --column time=COLUMN."
+        )
+    if not schema.inputs:
+        played = ", ".join(f"{field.name!r} is the {field.role}" for field in schema)
+        reason = (
+            ""
+            if schema.find("time") is None
+            else (
+                "; a time only orders the rows, so keep its hour or weekday in a column of its own"
+            )
+        )
+        raise DataError(f"no column of {source.name} is left to learn from: {played}{reason}.")
