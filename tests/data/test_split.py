@@ -196,3 +196,13 @@ def test_splits_survive_json_and_describe_themselves():
         time_cutoff(np.ones(5), 0.2)
     with pytest.raises(DataError, match="2 rows are too few to seal 20%"):
         Split("stratified", 0.2, 7).holdout(np.arange(2), y=np.array([0, 1]))
+
+
+def test_a_single_fold_is_one_validation_split() -> None:
+    split = Split("stratified", 0.2, 7)
+    y = np.repeat([0, 1], 50)
+    (pair,) = folds(split, 1, np.arange(100), y=y)
+    train, valid = pair
+    assert len(valid) == 20
+    assert sorted([*train, *valid]) == list(range(100))
+    assert y[valid].mean() == 0.5

@@ -25,6 +25,7 @@ LEAST_ROWS = 10
 """With fewer rows, no holdout says anything about what was learned from the others."""
 
 _APART = 0x5EA1
+_OF_ONE = 5  # a single validation split holds one row in so many
 
 
 @dataclass(frozen=True)
@@ -210,10 +211,13 @@ def folds(
     Random and stratified: each row is validated once, and every class with two rows or more is in
     each train part. Grouped: whole groups, of about equal numbers of rows. Temporal: `k`
     expanding windows, each validated on the next piece of time, behind the gap. There are fewer
-    folds where there are fewer groups (or rows, or times) than `k`.
+    folds where there are fewer groups (or rows, or times) than `k`. With `k` of 1 there is a
+    single pair: the first of five.
     """
-    if k < 2 and split.kind != "temporal":
-        raise ConfigError(f"k is {k}; expected 2 folds or more.")
+    if k < 1:
+        raise ConfigError(f"k is {k}; expected 1 fold or more.")
+    if k == 1 and split.kind != "temporal":
+        return folds(split, _OF_ONE, rows, y=y, time=time, group=group)[:1]
     if split.kind == "temporal":
         return _windows(split, k, _given(time, "time", split))
     numbers = np.asarray(rows, dtype=np.int64)
