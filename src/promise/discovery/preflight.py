@@ -23,7 +23,8 @@ PARENT_MB = 235.0  # the command itself: DuckDB, Arrow, scikit-learn, the profil
 ZYGOTE_MB = 150.0  # the learning libraries, shared with every fit's process
 CHILD_MB = 20.0  # what a fit's process holds of its own before it touches data
 EXTRA_MB = {"deep": 260.0}  # libraries that a fit's process imports by itself
-VERIFY_MB = 200.0  # the fresh interpreter in which an export is verified
+VERIFY_MB = 110.0  # the fresh interpreter in which an export is verified; libraries are shared
+TYPICAL = 0.4  # what fits take of their worst cases together: they rarely coincide
 CHUNK_ROWS = 65_536  # rows read at once
 LABEL_BYTES = 40.0  # per row of the source while the label is read; 16 once it is
 MAPPED = 1.6  # a matrix read by a fit: its pages, and blocks of it converted
@@ -199,24 +200,32 @@ class Costs:
         """The command once it has read: the label, the table and its training part."""
         return PARENT_MB + self.source_rows * 16 / 2**20 + 2.0 * self.table_mb(rows)
 
-    def racing_mb(self, families: Iterable[type[Any]], rows: int, at_once: int) -> float:
+    def racing_mb(
+        self, families: Iterable[type[Any]], rows: int, at_once: int, share: float = 1.0
+    ) -> float:
         """Everything while as many fits run at once, those of the neediest different families."""
         needs = sorted([self.view_mb(rows), *(self.fit_mb(f, rows) for f in families)])[::-1]
         running = sum(needs[i % len(needs)] for i in range(at_once))
         # Fits at once map the same matrix: its pages count once.
         shared = (at_once - 1) * self.matrix_mb(rows)
-        return self.holding_mb(rows) + ZYGOTE_MB + running - shared
+        return self.holding_mb(rows) + ZYGOTE_MB + share * (running - shared)
 
     def delivering_mb(self, rows: int) -> float:
         """Everything while the export is verified by an interpreter of its own."""
         verifying = VERIFY_MB + self.chunk_mb(self.source_rows) + self.matrix_mb(CHUNK_ROWS)
         return self.holding_mb(rows) + ZYGOTE_MB + verifying
 
-    def peak_mb(self, families: Iterable[type[Any]], rows: int, at_once: int) -> float:
-        """The largest of reading, racing and delivering."""
+    def peak_mb(
+        self, families: Iterable[type[Any]], rows: int, at_once: int, share: float = 1.0
+    ) -> float:
+        """The largest of reading, racing and delivering.
+
+        With `share` 1 the worst case, which a bound is held against; with `TYPICAL` what a run
+        is expected to reach.
+        """
         return max(
             self.reading_mb(rows) + ZYGOTE_MB,
-            self.racing_mb(families, rows, at_once),
+            self.racing_mb(families, rows, at_once, share),
             self.delivering_mb(rows),
         )
 
@@ -281,7 +290,7 @@ def preflight(
         table_mb=costs.table_mb(rows),
         full_table_mb=costs.table_mb(size.rows),
         memory_mb=bound,
-        peak_mb=costs.peak_mb(able, rows, at_once),
+        peak_mb=costs.peak_mb(able, rows, at_once, TYPICAL),
         at_once=at_once,
         eta_s=_eta_s(size, needs, at_once, budget_s),
         families=needs,
