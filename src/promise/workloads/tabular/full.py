@@ -310,6 +310,7 @@ def _reference(folder: Path | None) -> dict[str, Any]:
 
 
 def card(label: str | None, metrics: dict[str, Any], rows: int, notes: list[str]) -> str:
+    """Return the model card of a version that learned from every row."""
     lines = [
         f"# {label}, trained on everything",
         "",
