@@ -176,7 +176,8 @@ def test_closing_stops_everything_and_removes_the_folder(tmp_path: Path, work: M
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores Ctrl-C
 sys.path.insert(0, {folder!r})
 import engine_work
 from promise.engine.local import LocalEngine
