@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class Shown:
     @property
     def lines(self) -> list[str]:
         """The end of the demo, in sentences."""
-        out = self.found.out
+        out, run, python = self.found.out, command("promise"), command("python")
         return [
             "",
             f"the exported code answered without Promise: {self.exported}",
@@ -42,11 +43,11 @@ class Shown:
             "",
             "what to try next:",
             f"  open {out / 'report.html'}",
-            f"  promise profile {self.data} --target {_TARGET}",
-            "  promise models list",
-            f"  promise predict {self.found.version} {self.data} --out predictions.csv",
-            f"  python {out / 'export' / 'evaluate.py'} --data {self.data}",
-            "  promise discover YOUR.csv --target COLUMN --budget 5m",
+            f"  {run} profile {self.data} --target {_TARGET}",
+            f"  {run} models list",
+            f"  {run} predict {self.found.version} {self.data} --out predictions.csv",
+            f"  {python} {out / 'export' / 'evaluate.py'} --data {self.data}",
+            f"  {run} discover YOUR.csv --target COLUMN --budget 5m",
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -57,6 +58,16 @@ class Shown:
             "prediction": self.prediction,
             "exported": self.exported,
         }
+
+
+def command(name: str) -> str:
+    """Return how to call a command of this environment: by its name where the shell finds it."""
+    own = Path(sys.executable).parent / name
+    found = shutil.which(name)
+    if found is not None and Path(found).parent == own.parent:
+        return name
+    here = Path.cwd()
+    return str(own.relative_to(here) if own.is_relative_to(here) else own)
 
 
 def run_demo(out: Path, watcher: Watcher) -> Shown:
