@@ -209,3 +209,36 @@ def test_a_number_is_learned_too(home: Path, tmp_path: Path) -> None:
     assert found["leaderboard"]["metric"] == "rmse"
     assert best["score"] < 70
     assert found["version"] == "diabetes@1"
+
+
+def test_ctrl_c_shows_the_leaderboard_so_far(cancer: Path, home: Path, tmp_path: Path) -> None:
+    journal = tmp_path / "run" / "race" / "journal.jsonl"
+    start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    words = [
+        "discover",
+        str(cancer),
+        "--target",
+        "target",
+        "--budget",
+        "10m",
+        "--out",
+        str(tmp_path),
+    ]
+    call = f"{start}from promise.cli.main import main; main({words!r})"
+    with subprocess.Popen(
+        [sys.executable, "-c", call],
+        env={**os.environ, "PROMISE_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            if journal.is_file() and journal.read_text().count('"fit"') >= 3:
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        shown, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "The race was stopped early" in shown
+    assert "baseline" in shown

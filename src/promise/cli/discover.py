@@ -18,6 +18,9 @@ from promise.data.sample import Strategy
 from promise.data.source import OnBadRows
 from promise.errors import ArtifactError, ConfigError
 
+_INTERRUPTED = 130
+"""The exit code of a run that Ctrl-C ended."""
+
 _SETTINGS: dict[str, Callable[[str], tuple[str, Any]]] = {
     "delimiter": lambda text: ("reading.delimiter", text.replace("\\t", "\t")),
     "encoding": lambda text: ("reading.encoding", text),
@@ -109,6 +112,8 @@ def discover(
         print_json({**found.story, "out": str(found.out)})
     else:
         show(found)
+    if found.version is None:
+        raise typer.Exit(_INTERRUPTED)
 
 
 def export(
@@ -173,11 +178,11 @@ def show(found: Any) -> None:
     for title in ("fit s", "ms/row", "MB"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in board["models"]:
-        if row["score"] is not None:
+        if row["validation"] is not None:
             table.add_row(*_cells(row, board["best"]))
     screen.print(table)
     for row in board["models"]:
-        if row["score"] is None:
+        if row["validation"] is None:
             screen.print(f"{row['family']}: {row['status']}", markup=False)
         elif row["note"]:
             screen.print(f"{row['name']}: {row['note']}", markup=False)
@@ -185,7 +190,9 @@ def show(found: Any) -> None:
     for finding in found.findings:
         if finding["severity"] != "note":
             screen.print(f"{finding['severity']}: {finding['evidence']}", markup=False)
-    screen.print(f"judged on {board['split']}: {board['holdout_rows']:,} rows", markup=False)
+    if found.version is not None:
+        judged = f"judged on {board['split']}: {board['holdout_rows']:,} rows"
+        screen.print(judged, markup=False)
     if found.story.get("export"):
         screen.print(f"export: {found.story['export']['parity']}", markup=False)
     screen.print(f"report: {found.out / 'report.html'}", markup=False)

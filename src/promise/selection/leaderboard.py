@@ -261,6 +261,11 @@ def recommendation(
 ) -> list[str]:
     """Say which model to take, how far to trust it, and what else would do."""
     row = next((r for r in rows if r.name == best), None)
+    if row is not None and row.score is None and row.validation is not None:
+        return [
+            f"The race was stopped early: `{best}` leads with {metric.name} {shown(row.validation)} "
+            "on validation rows, and nothing is judged on the holdout yet."
+        ]
     if row is None or row.score is None:
         return [f"No model could be recommended for `{target}`: see the status of each family."]
     interval = f", 95 % interval {shown(row.ci[0])} to {shown(row.ci[1])}" if row.ci else ""
