@@ -263,8 +263,8 @@ def recommendation(
     row = next((r for r in rows if r.name == best), None)
     if row is not None and row.score is None and row.validation is not None:
         return [
-            f"The race was stopped early: `{best}` leads with {metric.name} {shown(row.validation)} "
-            "on validation rows, and nothing is judged on the holdout yet."
+            f"The race was stopped early: `{best}` leads with {metric.name} "
+            f"{shown(row.validation)} on validation rows, and nothing is judged on the holdout yet."
         ]
     if row is None or row.score is None:
         return [f"No model could be recommended for `{target}`: see the status of each family."]
