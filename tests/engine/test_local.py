@@ -187,8 +187,8 @@ print(engine.isolate(engine_work.add, 20, 22), flush=True)
 KEEP = """
 handles = [engine.submit(engine_work.spin, name=n) for n in "ab"]
 while any(h.pid is None for h in handles): time.sleep(0.01)
-print(engine._zygote.pid, *(h.pid for h in handles), flush=True)
 try:
+    print(engine._zygote.pid, *(h.pid for h in handles), flush=True)
     handles[0].result()
 except KeyboardInterrupt:
     engine.close()
