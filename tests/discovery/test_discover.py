@@ -16,6 +16,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
 from promise.discovery.export import run_isolated
+from promise.pipeline.artifact import golden_difference
 from promise.registry.registry import Registry
 from promise.training.model import load
 
@@ -129,6 +130,7 @@ def test_a_row_is_answered_and_explained(
     with pytest.raises(Exception, match="did you mean 'mean radius'"):
         model.predict({"mean_radius": 25.0})
     assert Registry.open().find("cancer").metrics["metric"] == "accuracy"
+    assert golden_difference(model.pipeline, model.version.folder) == 0.0
 
 
 def test_everything_is_trained_again_streaming(

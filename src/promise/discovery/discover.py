@@ -56,7 +56,8 @@ def discover(
         Folder for `leaderboard.json`, `report.html`, `export/` and the run's journal.
     options
         Further fields of `Options`: `preset`, `trials`, `strategy`, `time`, `group`, `metric`,
-        `threads`, `seed`, `name`, `on_bad_rows`, `resume`.
+        `threads`, `seed`, `name`, `on_bad_rows`, `resume`, `columns` (column to role, such as
+        `{"duration": "ignore"}`), `reading`, `gap_s`, `latency_ms`, `replay`.
 
     Raises
     ------

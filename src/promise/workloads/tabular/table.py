@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -285,7 +285,6 @@ def load_table(
     *,
     time: str | None = None,
     group: str | None = None,
-    ignore: Sequence[str] = (),
     gap_s: float = 0.0,
 ) -> Table:
     """Read the sampled rows, give columns their roles and seal the holdout.
@@ -294,8 +293,6 @@ def load_table(
     ----------
     time, group
         Columns that the user named; without them the split is chosen by evidence.
-    ignore
-        Columns to leave out of the inputs.
     gap_s
         Seconds before a temporal cutoff whose rows are dropped: as long as labels take to come.
     """
@@ -304,10 +301,12 @@ def load_table(
             raise DataError(f"{flag} {name}: there is no such column; {near(name, schema.names)}")
         if name == target:
             raise ConfigError(f"{flag} {name}: this is the target; name another column.")
-    roles = dict.fromkeys(ignore, "ignore") | {target: "label"}
+    roles = {target: "label"}
     if group is not None:
         roles[group] = "group"
-    times = read_columns(source, schema.only((time,)), label.rows)[0][time] if time else None
+    times = None
+    if time is not None and sampling.strategy == "time":  # other strategies need no pass for it
+        times = read_columns(source, schema.only((time,)), label.rows)[0][time]
     positions = sampling.draw(label, times)
     rows = label.rows[positions]
     columns, _ = read_columns(source, schema, rows)
