@@ -10,7 +10,7 @@ from typing import Any
 
 from promise.data.infer import infer_schema
 from promise.data.sample import sample_size
-from promise.data.schema import Role
+from promise.data.schema import Role, Schema
 from promise.data.source import Source, open_source
 from promise.discovery.options import Options
 from promise.discovery.preflight import Preflight, preflight
@@ -22,6 +22,7 @@ from promise.profiling.checks import Finding, check_split, check_table, schema_w
 from promise.profiling.profile import Profile, profile_source
 from promise.registry.versions import check_name, slug
 from promise.workloads.tabular.table import (
+    Label,
     Sampling,
     Table,
     load_table,
@@ -56,6 +57,53 @@ class Ground:
 def survey(data: Any, options: Options, watcher: Watcher) -> Ground:
     """Open, profile, sample, split and check the data; refuse what cannot be learned, in words."""
     watcher.step("reading")
+    source = _opened(data, options)
+    name = check_name(options.name or model_name(data))
+    roles = _roles(options)
+    schema = table_roles(infer_schema(source), roles, options.target)
+    begun = time.monotonic()
+    label = read_label(
+        source,
+        schema,
+        options.target,
+        seed=options.seed,
+        least=_rows_wanted(source, options),
+        metric=options.metric,
+    )
+    read_s = time.monotonic() - begun
+    metric = (
+        default_metric(label.answer)
+        if options.metric is None
+        else metric_named(options.metric, label.answer)
+    )
+    fits = _preflight(source, schema, label, options)
+    for sentence in fits.describe():
+        watcher.tell(sentence)
+    watcher.step("profiling")
+    profile = profile_source(source, schema, target=options.target, threads=options.threads)
+    watcher.step("splitting and checking")
+    columns = {role: column for column, role in roles.items()}
+    table = load_table(
+        source,
+        schema,
+        options.target,
+        label,
+        Sampling(fits.rows_used, options.strategy, options.seed),
+        time=columns.get("time"),
+        group=columns.get("group"),
+        gap_s=options.gap_s,
+    )
+    findings = _check(profile, table)
+    table = _with_inputs(table, findings)
+    warnings = _warnings(fits, table, findings)
+    for warning in warnings:
+        watcher.warn(warning)
+    return Ground(
+        name, source, metric, fits, profile, table, tuple(findings), tuple(warnings), read_s
+    )
+
+
+def _opened(data: Any, options: Options) -> Source:
     source = open_source(
         data,
         on_bad_rows=options.on_bad_rows,
@@ -64,70 +112,49 @@ def survey(data: Any, options: Options, watcher: Watcher) -> Ground:
         decimal=options.reading.get("decimal"),
         compression=options.reading.get("compression"),
     )
-    name = check_name(options.name or model_name(data))
     if options.target not in source.columns:
         hint = near(options.target, source.columns)
         raise DataError(f"{source.name} has no column {options.target!r}; {hint}")
+    return source
+
+
+def _roles(options: Options) -> dict[str, str]:
+    """Return column to role: what `--column`, `--time` and `--group` say together."""
     roles = dict(options.columns)
     for role, column in (("time", options.time), ("group", options.group)):
         if column is not None:
             roles[column] = role
-    schema = table_roles(infer_schema(source), roles, options.target)
-    begun = time.monotonic()
-    wanted = 0 if isinstance(options.sample, str) else options.sample
+    return roles
+
+
+def _rows_wanted(source: Source, options: Options) -> int:
+    """Return for how many rows the label is needed in any case."""
     if options.sample == "full":
-        wanted = source.size().rows
-    label = read_label(
-        source, schema, options.target, seed=options.seed, least=wanted, metric=options.metric
-    )
-    read_s = time.monotonic() - begun
-    metric = (
-        default_metric(label.answer)
-        if options.metric is None
-        else metric_named(options.metric, label.answer)
-    )
-    size = replace(source.size(), rows=label.n_source_rows, exact=True)
-    wanted = sample_size(label.n_labelled, options.sample)
-    fits = preflight(
-        size,
+        return source.size().rows
+    return 0 if isinstance(options.sample, str) else options.sample
+
+
+def _preflight(source: Source, schema: Schema, label: Label, options: Options) -> Preflight:
+    names = options.families or ESTIMATORS.names()
+    return preflight(
+        replace(source.size(), rows=label.n_source_rows, exact=True),
         schema,
         label.answer,
-        families=_estimators(options),
-        sample=wanted,
+        families=[ESTIMATORS.resolve(name) for name in names],
+        sample=sample_size(label.n_labelled, options.sample),
         memory_mb=options.memory_mb,
         threads=options.threads,
         budget_s=None if options.trials is not None else options.budget_s,
     )
-    for sentence in fits.describe():
-        watcher.tell(sentence)
-    watcher.step("profiling")
-    profile = profile_source(source, schema, target=options.target, threads=options.threads)
-    watcher.step("splitting and checking")
-    sampling = Sampling(fits.rows_used, options.strategy, options.seed)
-    named = {role: column for column, role in roles.items()}
-    table = load_table(
-        source,
-        schema,
-        options.target,
-        label,
-        sampling,
-        time=named.get("time"),
-        group=named.get("group"),
-        gap_s=options.gap_s,
-    )
-    findings = _check(profile, table)
+
+
+def _with_inputs(table: Table, findings: list[Finding]) -> Table:
+    """Return the table without the columns that the findings rule out."""
     table = table.with_schema(schema_with_findings(table.schema, findings))
     if not table.schema.inputs:
-        raise DataError(
-            f"no column of {source.name} is left to learn from: "
-            + "; ".join(f.evidence for f in findings if f.severity == "error")[:400]
-        )
-    warnings = _warnings(fits, table, findings)
-    for warning in warnings:
-        watcher.warn(warning)
-    return Ground(
-        name, source, metric, fits, profile, table, tuple(findings), tuple(warnings), read_s
-    )
+        reasons = "; ".join(f.evidence for f in findings if f.severity == "error")
+        raise DataError(f"no column of {table.source.name} is left to learn from: {reasons[:400]}")
+    return table
 
 
 def model_name(data: Any) -> str:
@@ -144,11 +171,6 @@ def model_name(data: Any) -> str:
     parts = [part.split(".")[0] for part in re.split(r"[/\\]", text)]
     named = [slug(part) for part in parts if re.search(r"[A-Za-z]{2}", part) and "*" not in part]
     return named[-1] if named else "table"
-
-
-def _estimators(options: Options) -> list[Any]:
-    names = options.families or ESTIMATORS.names()
-    return [ESTIMATORS.resolve(name) for name in names]
 
 
 def _check(profile: Profile, table: Table) -> list[Finding]:
