@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promise.data.answer import Class, Number
-from promise.discovery.diagnostics import CLASSES, PAIRS, diagnose, quantile_bins, wilson
+from promise.discovery.diagnostics import CLASSES, PAIRS, diagnose, quantile_bins
+from promise.metrics.intervals import wilson
 
 
 def test_confusion_and_threshold_follow_the_multipliers() -> None:

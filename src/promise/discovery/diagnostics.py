@@ -9,6 +9,7 @@ import numpy as np
 from promise.data.answer import Answer, Class
 from promise.data.columns import Array, FloatArray, IntArray
 from promise.kernels.scores import decide
+from promise.metrics.intervals import wilson
 
 CLASSES = 20
 """Confusion is told for so many classes, the most frequent; all others are counted together."""
@@ -18,7 +19,6 @@ BINS = 10
 HISTOGRAM_BINS = 24
 OTHER = "other"
 _LEVELS = (5, 25, 50, 75, 95)
-_Z = 1.959964  # of the normal distribution, 95 % two-sided
 
 
 def diagnose(
@@ -142,22 +142,6 @@ def quantile_bins(values: FloatArray, n_bins: int = BINS) -> list[IntArray]:
     place = np.searchsorted(edges, values, side="left")
     bins = [np.flatnonzero(place == b) for b in range(len(edges) + 1)]
     return [rows for rows in bins if len(rows)]
-
-
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % score interval of a share (Wilson 1927).
-
-    Examples
-    --------
-    >>> low, high = wilson(8, 10)
-    >>> round(low, 3), round(high, 3)
-    (0.49, 0.943)
-    """
-    share = right / n
-    centre = share + _Z**2 / (2 * n)
-    half = _Z * float(np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n * n)))
-    scale = 1 + _Z**2 / n
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
 def threshold(multipliers: Array | None) -> float:

@@ -77,10 +77,10 @@ def bootstrap_interval(
     if metric.kind == "decision":
         right = scores.decide(output, multipliers) == y
         if groups is None and metric.name == "accuracy":
-            return _wilson(int(right.sum()), len(y), level)
+            return wilson(int(right.sum()), len(y), level)
         if right.all():
             units = len(y) if groups is None else len(np.unique(groups))
-            return _wilson(units, units, level)[0], 1.0
+            return wilson(units, units, level)[0], 1.0
     found = replicates(metric, y, [(output, multipliers)], seed=seed, n=n, groups=groups)
     return _percentiles(found[:, 0], level)
 
@@ -348,8 +348,15 @@ def _percentiles(found: FloatArray, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _wilson(right: int, n: int, level: float) -> tuple[float, float]:
-    """Return Wilson's score interval of a share (Wilson 1927)."""
+def wilson(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's score interval of a share (Wilson 1927).
+
+    Examples
+    --------
+    >>> low, high = wilson(8, 10)
+    >>> round(low, 3), round(high, 3)
+    (0.49, 0.943)
+    """
     z = NormalDist().inv_cdf((1 + level) / 2)
     share = right / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
