@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 from promise.errors import ConfigError, DataError, near
@@ -66,13 +67,16 @@ class Schema:
         return len(self.fields)
 
     def __getitem__(self, name: str) -> Field:
-        for field in self.fields:
-            if field.name == name:
-                return field
+        if name in self._by_name:
+            return self._by_name[name]
         raise DataError(f"there is no column {name!r}; {near(name, self.names)}")
 
     def __contains__(self, name: object) -> bool:
-        return any(field.name == name for field in self.fields)
+        return name in self._by_name
+
+    @cached_property
+    def _by_name(self) -> dict[str, Field]:
+        return {field.name: field for field in reversed(self.fields)}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -135,7 +139,7 @@ class Schema:
     def to_json(self) -> list[dict[str, Any]]:
         """Return a JSON-ready list of fields."""
         return [
-            {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(f).items()}
+            {k: list(v) if isinstance(v, tuple) else v for k, v in vars(f).items()}
             for f in self.fields
         ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -76,26 +76,29 @@ class TableFeatures:
         self, arithmetic: list[list[str]] | None = None, crosses: list[list[str]] | None = None
     ) -> dict[str, Any]:
         """Return the kernel's plan: this configuration without its schema, choices made."""
-        plan = {k: v for k, v in asdict(self).items() if k != "schema"}
-        return {**plan, "arithmetic": arithmetic or [], "crosses": crosses or []}
+        return {**self.choices(), "arithmetic": arithmetic or [], "crosses": crosses or []}
+
+    def choices(self) -> dict[str, Any]:
+        """Return this configuration without its schema, as JSON values."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "schema"}
 
     def fit(self, train: Examples, valid: Examples | None, job: Job) -> FittedTableFeatures:
         """Learn vocabularies, scales and target means from the training rows alone."""
         del valid  # features never look at validation rows
-        fields = [asdict(f) for f in Schema.from_json(self.schema).inputs]
-        arrays = {f["name"]: train.columns[f["name"]] for f in fields}
+        inputs = input_fields(Schema.from_json(self.schema))
+        arrays = {f["name"]: train.columns[f["name"]] for f in inputs}
         if train.n_rows == 0:
             raise DataError("there are no training rows; features need at least one.")
         rows = row_numbers(train)
         plan = self.plan()
-        wide = len(fields) > WIDE_COLUMNS or train.n_rows < FEW_ROWS
+        wide = len(inputs) > WIDE_COLUMNS or train.n_rows < FEW_ROWS
         if (self.arithmetic or self.crosses) and not wide:
             arithmetic, crosses = choose_interactions(
-                arrays, fields, train.y, train.n_classes, rows, plan,
+                arrays, inputs, train.y, train.n_classes, rows, plan,
                 n_arithmetic=self.arithmetic, n_crosses=self.crosses, seed=job.seed,
             )  # fmt: skip
             plan = self.plan(arithmetic, crosses)
-        state = fit_encoding(arrays, fields, train.y, train.n_classes, rows, plan, job.seed)
+        state = fit_encoding(arrays, inputs, train.y, train.n_classes, rows, plan, job.seed)
         return FittedTableFeatures(state)
 
     def with_schema(self, schema: Schema) -> TableFeatures:

@@ -263,7 +263,8 @@ def read_parquet(
     """Yield the rows of one open Parquet file, a row group in memory at most in part."""
     try:
         parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
-        missing = [name for name in columns if name not in parquet.schema_arrow.names]
+        present = set(parquet.schema_arrow.names)
+        missing = [name for name in columns if name not in present]
         if missing:
             raise ValueError(f"there is no column {missing[0]!r}")
         batches = parquet.iter_batches(batch_size=rows, columns=columns, use_threads=False)

@@ -142,9 +142,10 @@ def read_golden(folder: Path) -> tuple[pa.Table, Array]:
     """Return the golden rows as they came, and the exact raw output that was kept for them."""
     with pa.memory_map(str(folder / "golden.arrow")) as source:
         table = pa.ipc.open_file(source).read_all()
-    kept = [name for name in table.column_names if name.startswith(_OUTPUT)]
-    wide = np.column_stack([table[name].to_numpy() for name in kept])
-    return table.drop_columns(kept), wide
+    named = list(zip(table.column_names, table.columns, strict=True))
+    rows = {name: column for name, column in named if not name.startswith(_OUTPUT)}
+    wide = np.column_stack([c.to_numpy() for name, c in named if name.startswith(_OUTPUT)])
+    return pa.table(rows), wide
 
 
 def golden_difference(pipeline: Pipeline, folder: Path) -> float:
@@ -182,11 +183,14 @@ def read_arrow(path: Path) -> dict[str, Array]:
     """Read back what `write_arrow` wrote: strings as objects, dates as datetime64[us]."""
     with pa.memory_map(str(path)) as source:
         table = pa.ipc.open_file(source).read_all()
-    return {n: table[n].to_numpy(zero_copy_only=False).copy() for n in table.column_names}
+    columns = zip(table.column_names, table.columns, strict=True)
+    return {name: column.to_numpy(zero_copy_only=False).copy() for name, column in columns}
 
 
 def _with_output(rows: pa.Table, output: Array) -> pa.Table:
     wide = output.reshape(len(output), -1)
-    for i in range(wide.shape[1]):
-        rows = rows.append_column(f"{_OUTPUT}{i}", pa.array(np.ascontiguousarray(wide[:, i])))
-    return rows
+    outputs = {
+        f"{_OUTPUT}{i}": pa.array(np.ascontiguousarray(wide[:, i])) for i in range(wide.shape[1])
+    }
+    kept = zip(rows.column_names, rows.columns, strict=True)
+    return pa.table({**dict(kept), **outputs})

@@ -57,7 +57,8 @@ def _arrow(values: list[Any]) -> Any:
 
 def request_from_table(table: pa.Table, schema: Schema) -> Columns:
     """Return typed columns of an Arrow table, told column by column where it does not fit."""
-    missing = [name for name in schema.names if name not in table.column_names]
+    present = set(table.column_names)
+    missing = [name for name in schema.names if name not in present]
     if missing:
         raise DataError(
             f"column {missing[0]!r} is missing"

@@ -99,9 +99,7 @@ class Candidate:
 
     def features_json(self) -> dict[str, Any]:
         """Return the features' configuration without the schema, which all candidates share."""
-        data: dict[str, Any] = json.loads(json.dumps(asdict(self.features)))
-        data.pop("schema", None)
-        return data
+        return self.features.choices()
 
     def key(self) -> str:
         """Return a digest of the configuration: equal keys mean equal work."""

@@ -17,40 +17,60 @@ EXTRAS = ("rows", "weight", "order")
 
 
 def save_examples(examples: Examples, folder: Path) -> None:
-    """Write examples into a folder that `load_examples` maps; texts as codes into their values."""
+    """Write examples into a folder that `load_examples` maps; texts as codes into their values.
+
+    Columns of one type share a file, so that ten thousand columns are not as many files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    listed: list[dict[str, Any]] = []
-    for number, name in enumerate(examples.columns):
+    kinds: dict[str, list[str]] = {}
+    for name in examples.columns:
         values = examples.columns[name]
-        coded = values.dtype == object
-        if coded:
-            encoded = pa.array(values, type=pa.large_string(), from_pandas=True).dictionary_encode()
-            values = encoded.indices.fill_null(-1).to_numpy().astype(np.int32)
-            texts = encoded.dictionary.to_pylist()
-            (folder / f"column-{number}.json").write_text(json.dumps(texts), encoding="utf-8")
-        np.save(folder / f"column-{number}.npy", values)
-        listed.append({"name": name, "coded": coded})
+        kinds.setdefault("<i4" if values.dtype == object else values.dtype.str, []).append(name)
+    texts: dict[str, list[Any]] = {}
+    for number, (kind, names) in enumerate(kinds.items()):
+        shape = (len(names), examples.n_rows)
+        block = np.lib.format.open_memmap(folder / f"block-{number}.npy", "w+", kind, shape)
+        for at, name in enumerate(names):
+            values = examples.columns[name]
+            if values.dtype == object:
+                values, texts[name] = coded(values)
+            block[at] = values
+        del block
     np.save(folder / "y.npy", examples.y)
     for extra in EXTRAS:
         values = getattr(examples, extra)
         if values is not None:
             np.save(folder / f"{extra}.npy", values)
-    about = {"columns": listed, "answer": answer_to_json(examples.answer)}
+    about = {
+        "columns": list(examples.columns),
+        "blocks": list(kinds.values()),
+        "texts": texts,
+        "answer": answer_to_json(examples.answer),
+    }
     (folder / "examples.json").write_text(json.dumps(about), encoding="utf-8")
+
+
+def coded(values: Array) -> tuple[Array, list[Any]]:
+    """Return texts as int32 codes into their distinct values, -1 for a missing one."""
+    encoded = pa.array(values, type=pa.large_string(), from_pandas=True).dictionary_encode()
+    return encoded.indices.fill_null(-1).to_numpy().astype(np.int32), encoded.dictionary.to_pylist()
 
 
 def load_examples(folder: Path, positions: Array | None = None) -> Examples:
     """Read examples back, only the rows at these positions when given."""
     about = json.loads((folder / "examples.json").read_text(encoding="utf-8"))
-    arrays = {
-        column["name"]: load_column(folder, number, coded=column["coded"], positions=positions)
-        for number, column in enumerate(about["columns"])
-    }
+    arrays: dict[str, Array] = {}
+    for number, names in enumerate(about["blocks"]):
+        mapped = np.load(folder / f"block-{number}.npy", mmap_mode="r")
+        block = np.array(mapped) if positions is None else np.array(mapped[:, positions])
+        for name, values in zip(names, block, strict=True):
+            texts = about["texts"].get(name)
+            arrays[name] = values if texts is None else decoded(values, texts)
     y = load_part(folder, "y", positions)
     if y is None:
         raise FileNotFoundError(folder / "y.npy")
     return Examples(
-        columns=Columns(arrays),
+        columns=Columns({name: arrays[name] for name in about["columns"]}),
         y=y,
         answer=answer_from_json(about["answer"]),
         rows=load_part(folder, "rows", positions),
@@ -84,15 +104,9 @@ def load_part(folder: Path, name: str, positions: Array | None) -> Array | None:
     return np.array(mapped) if positions is None else np.array(mapped[positions])
 
 
-def load_column(folder: Path, number: int, *, coded: bool, positions: Array | None) -> Array:
-    """Read one column's rows, codes turned back into their texts."""
-    values = load_part(folder, f"column-{number}", positions)
-    if values is None:
-        raise FileNotFoundError(folder / f"column-{number}.npy")
-    if not coded:
-        return values
-    texts = json.loads((folder / f"column-{number}.json").read_text(encoding="utf-8"))
+def decoded(codes: Array, texts: list[Any]) -> Array:
+    """Return the texts that codes stand for."""
     known = np.empty(len(texts) + 1, dtype=object)  # the last one, code -1, is None: missing
     known[: len(texts)] = texts
-    found: Array = known[values]
+    found: Array = known[codes]
     return found

@@ -129,7 +129,8 @@ def _digits(value: float | None) -> str:
 def _example_row(plan: ExportPlan) -> dict[str, Any]:
     """Return the first golden row's first few inputs, as JSON values."""
     names = [str(f["name"]) for f in plan.inputs][:4]
-    present = [name for name in names if name in plan.golden.column_names]
+    known = set(plan.golden.column_names)
+    present = [name for name in names if name in known]
     if not plan.golden.num_rows:
         return {}
     row = plan.golden.select(present).slice(0, 1).to_pylist()[0]
