@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promise.data.answer import Answer, Class, Number
+from promise.data.rows import Size
 from promise.data.schema import Field, Schema
-from promise.data.source import Size
 from promise.discovery.preflight import Costs, Preflight, preflight
 from promise.errors import MemoryRefused
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from promise.clock import ManualClock
+from promise.data.rows import BadRows, Size
 from promise.data.schema import Field, Schema
-from promise.data.source import BadRows, Size
 from promise.errors import DataError
 from promise.kernels.rows import row_hash
 from promise.profiling.profile import Profile, profile_source

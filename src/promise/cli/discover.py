@@ -14,8 +14,8 @@ from rich.table import Table
 from promise.cli.config import column_roles, read_config, seconds, set_values
 from promise.cli.live import Live
 from promise.cli.show import Json, console, number, print_json
+from promise.data.rows import OnBadRows
 from promise.data.sample import Strategy
-from promise.data.source import OnBadRows
 from promise.errors import ArtifactError, ConfigError
 
 _INTERRUPTED = 130

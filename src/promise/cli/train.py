@@ -12,7 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from promise.cli.config import column_roles, read_config, seconds, set_values
 from promise.cli.show import Json, console, errors, number, print_json
-from promise.data.source import OnBadRows
+from promise.data.rows import OnBadRows
 from promise.errors import ConfigError
 
 BadRows = Annotated[

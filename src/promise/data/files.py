@@ -22,7 +22,7 @@ from promise.data.detect import (
     invalid_utf8_at,
     unique_names,
 )
-from promise.data.source import BadRows, OnBadRows, Size, even_rows
+from promise.data.rows import BadRows, OnBadRows, Size, even_rows
 from promise.errors import ConfigError, DataError, near
 from promise.kernels.reading import (
     CSV_BLOCK_BYTES,

@@ -11,7 +11,7 @@ import narwhals.stable.v1 as nw
 import pyarrow as pa
 
 from promise.data.detect import unique_names
-from promise.data.source import BadRows, Size, even_rows
+from promise.data.rows import BadRows, Size, even_rows
 from promise.errors import DataError, near
 from promise.kernels.reading import plain_column, value_array
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from promise.data.files import FileSource
-from promise.data.source import OnBadRows
+from promise.data.rows import OnBadRows
 from promise.errors import DataError, MissingExtra, near
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from promise.data.detect import unique_names
-from promise.data.source import BadRows, Size
+from promise.data.rows import BadRows, Size
 from promise.errors import DataError, MissingExtra, near
 from promise.kernels.reading import value_array
 

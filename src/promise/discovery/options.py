@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from promise.data.rows import OnBadRows
 from promise.data.sample import Strategy
 from promise.data.schema import ROLES
-from promise.data.source import OnBadRows
 from promise.errors import ConfigError, near
 from promise.models.base import ESTIMATORS
 

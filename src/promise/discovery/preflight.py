@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from promise.data.answer import Answer, Class
+from promise.data.rows import Size
 from promise.data.schema import Schema
-from promise.data.source import Size
 from promise.engine.memory import available_mb
 from promise.errors import MemoryRefused
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from promise.data.source import OnBadRows, open_source
+from promise.data.rows import OnBadRows
+from promise.data.source import open_source
 from promise.errors import ConfigError
 from promise.pipeline.artifact import save_pipeline
 from promise.pipeline.figures import figure
