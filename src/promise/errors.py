@@ -35,6 +35,10 @@ class ArtifactError(PromiseError):
     """A stored version or export is damaged, of an unknown kind or of a newer format."""
 
 
+class StateError(PromiseError):
+    """The database or the artifact store does not answer in time; nothing was changed."""
+
+
 class FitFailed(PromiseError):
     """One isolated piece of work ended early; the rest of the run goes on.
 

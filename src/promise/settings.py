@@ -22,12 +22,23 @@ class Settings:
         `PROMISE_ARTIFACTS`: a folder or `s3://bucket/prefix`; default `home/artifacts`.
     redis
         `PROMISE_REDIS`: a Redis URL for cache and feature state; default in process.
+    records
+        `PROMISE_RECORDS`: the folder of the prediction log; default `home/records`.
+    alerts
+        `PROMISE_ALERTS`: a URL to which alerts are posted as JSON; default none.
     """
 
     home: Path
     database: str
     artifacts: str
     redis: str | None
+    records: Path
+    alerts: str | None
+
+    @property
+    def run(self) -> Path:
+        """The folder of what running processes share: counters of worker slots."""
+        return self.home / "run"
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -45,4 +56,26 @@ class Settings:
             database=env.get("PROMISE_DATABASE", f"sqlite:///{home}/promise.db"),
             artifacts=env.get("PROMISE_ARTIFACTS", str(home / "artifacts")),
             redis=env.get("PROMISE_REDIS"),
+            records=Path(env.get("PROMISE_RECORDS", str(home / "records"))),
+            alerts=env.get("PROMISE_ALERTS"),
         )
+
+
+def failpoint(environ: Mapping[str, str] | None = None) -> tuple[str, int] | None:
+    """Return where a test wants this process to die, as (point, which visit of it); else None.
+
+    Read from `PROMISE_FAILPOINT`, e.g. `lifecycle.commit.inserted:3`; without a number the first
+    visit is meant.
+
+    Examples
+    --------
+    >>> failpoint({"PROMISE_FAILPOINT": "lifecycle.commit.inserted:3"})
+    ('lifecycle.commit.inserted', 3)
+    >>> failpoint({}) is None
+    True
+    """
+    given = (os.environ if environ is None else environ).get("PROMISE_FAILPOINT")
+    if not given:
+        return None
+    point, _, visit = given.partition(":")
+    return point, int(visit or 1)

@@ -1,42 +1,43 @@
-"""The same manners on SQLite and Postgres: migrations once, write lock at the start."""
+"""The same manners on SQLite and Postgres: migrations once, no lost update, clear refusals."""
 
 from __future__ import annotations
 
+import multiprocessing
+import sqlite3
 import threading
-import uuid
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from promise.errors import ConfigError
+from promise.errors import ConfigError, StateError
 from promise.state.database import Database, Migrations
 
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        made = Database(f"sqlite:///{tmp_path}/deep/promise.db")
-        yield made
-        made.close()
-        return
-    url = request.getfixturevalue("postgres_url")
-    name = f"t{uuid.uuid4().hex[:12]}"
-    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    made = Database(str(sa.make_url(url).set(database=name).render_as_string(False)))
-    yield made
-    made.close()
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
-
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
 COUNTER = Migrations(
     "test", ("CREATE TABLE counter (n INTEGER NOT NULL)", "INSERT INTO counter VALUES (0)")
 )
+NAMES = Migrations("names", ("CREATE TABLE names (name VARCHAR(9) PRIMARY KEY, n INTEGER)",))
+
+
+def value(database: Database, query: str) -> Any:
+    with database.reading() as connection:
+        return connection.execute(sa.text(query)).scalar()
+
+
+def in_processes(n: int, work: Callable[..., None], *arguments: Any) -> None:
+    """Run `work` in n processes at once; every one of them must end well."""
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=work, args=(*arguments, i)) for i in range(n)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=60)
+    assert [worker.exitcode for worker in workers] == [0] * n
 
 
 def test_migrations_are_applied_once_and_forward_only(database: Database) -> None:
@@ -44,33 +45,182 @@ def test_migrations_are_applied_once_and_forward_only(database: Database) -> Non
     Database(database.url).migrate(COUNTER)
     again = Database(database.url)
     again.migrate(COUNTER)
-    with again.reading() as connection:
-        assert connection.execute(sa.text("SELECT COUNT(*) FROM counter")).scalar() == 1
+    assert value(again, "SELECT COUNT(*) FROM counter") == 1
     with pytest.raises(ConfigError, match="newer Promise"):
         Database(database.url).migrate(Migrations("test", COUNTER.steps[:1]))
     again.close()
 
 
-def test_read_modify_write_by_four_writers_loses_nothing(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path}/promise.db")
+def test_a_migration_that_fails_leaves_nothing(database: Database) -> None:
+    with pytest.raises(sa.exc.DBAPIError):
+        database.migrate(Migrations("test", (*COUNTER.steps, "INSERT INTO nowhere VALUES (1)")))
     database.migrate(COUNTER)
+    assert value(database, "SELECT COUNT(*) FROM counter") == 1
 
-    def add() -> None:
-        for _ in range(25):
-            with database.transaction() as connection:
-                n = connection.execute(sa.text("SELECT n FROM counter")).scalar_one()
-                connection.execute(sa.text("UPDATE counter SET n = :n"), {"n": n + 1})
 
-    threads = [threading.Thread(target=add) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    with database.reading() as connection:
-        assert connection.execute(sa.text("SELECT n FROM counter")).scalar() == 100
+def migrate(url: str, _: int) -> None:
+    database = Database(url)
+    database.migrate(COUNTER)
+    database.migrate(NAMES)
     database.close()
+
+
+def test_processes_that_migrate_at_once_apply_every_step_once(database: Database) -> None:
+    in_processes(4, migrate, database.url)
+    assert value(database, "SELECT COUNT(*) FROM counter") == 1
+    assert value(database, "SELECT COUNT(*) FROM promise_migrations") == 3
+
+
+def add(url: str, times: int, _: int) -> None:
+    database = Database(url)
+    for _ in range(times):
+
+        def once(connection: sa.Connection) -> None:
+            n = connection.execute(sa.text("SELECT n FROM counter")).scalar_one()
+            connection.execute(sa.text("UPDATE counter SET n = :n"), {"n": n + 1})
+
+        database.run(once)
+    database.close()
+
+
+def test_read_modify_write_by_four_processes_loses_nothing(database: Database) -> None:
+    database.migrate(COUNTER)
+    in_processes(4, add, database.url, 25)
+    assert value(database, "SELECT n FROM counter") == 100
+
+
+def append(url: str, times: int, who: int) -> None:
+    database = Database(url)
+    for _ in range(times):
+
+        def once(connection: sa.Connection) -> None:
+            n = connection.execute(sa.text("SELECT COUNT(*) FROM names")).scalar_one()
+            row = {"name": f"n{n}", "n": who}
+            connection.execute(sa.text("INSERT INTO names VALUES (:name, :n)"), row)
+
+        database.run(once)
+    database.close()
+
+
+def test_numbers_counted_up_by_four_processes_have_no_gap(database: Database) -> None:
+    database.migrate(NAMES)
+    in_processes(4, append, database.url, 10)
+    assert value(database, "SELECT COUNT(*) FROM names") == 40
+
+
+def test_a_transaction_is_whole_or_absent(database: Database) -> None:
+    database.migrate(NAMES)
+
+    def fail(connection: sa.Connection) -> None:
+        connection.execute(sa.text("INSERT INTO names VALUES ('a', 1)"))
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        database.run(fail)
+    assert value(database, "SELECT COUNT(*) FROM names") == 0
+
+
+def test_a_key_that_is_taken_for_good_is_refused_on_the_second_try(database: Database) -> None:
+    database.migrate(NAMES)
+    tries = []
+
+    def insist(connection: sa.Connection) -> None:
+        tries.append(1)
+        connection.execute(sa.text("INSERT INTO names VALUES ('a', 1)"))
+
+    database.run(insist)
+    with pytest.raises(sa.exc.IntegrityError):
+        database.run(insist)
+    assert len(tries) <= 3
+
+
+def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
+    database.migrate(COUNTER)
+    with database.transaction() as connection:
+        connection.execute(sa.text("UPDATE counter SET n = 5"))
+        assert value(database, "SELECT n FROM counter") == 0
+        other = Database(database.url, wait_s=0.1)
+        other.migrate(COUNTER)  # nothing is missing, so no lock is asked for
+        other.close()
+    assert value(database, "SELECT n FROM counter") == 5
+
+
+def test_a_lock_held_for_too_long_is_told_in_words(database: Database) -> None:
+    database.migrate(COUNTER)
+    impatient = Database(database.url, wait_s=0.2)
+    write = sa.text("UPDATE counter SET n = n + 1")
+    with database.transaction() as connection:
+        connection.execute(write)
+        with pytest.raises(StateError, match=r"held its lock for 0\.2 s"):
+            impatient.run(lambda inner: inner.execute(write))
+        with pytest.raises(StateError, match="lock"), impatient.transaction() as inner:
+            inner.execute(write)
+    impatient.run(lambda inner: inner.execute(write))
+    assert value(database, "SELECT n FROM counter") == 2
+    impatient.close()
+
+
+def test_a_writer_waits_for_another_and_then_goes_on(database: Database) -> None:
+    database.migrate(COUNTER)
+    held, go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with database.transaction() as connection:
+            connection.execute(sa.text("UPDATE counter SET n = n + 1"))
+            held.set()
+            go.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(10)
+    threading.Timer(0.2, go.set).start()
+    database.run(lambda c: c.execute(sa.text("UPDATE counter SET n = n + 1")))
+    thread.join()
+    assert value(database, "SELECT n FROM counter") == 2
 
 
 def test_a_wrong_url_is_told_in_words() -> None:
     with pytest.raises(ConfigError, match="no database URL"), Database("nonsense").reading():
         pass
+
+
+def test_a_server_that_is_away_is_told_in_words_without_the_password() -> None:
+    away = Database("postgresql+psycopg://me:secret@127.0.0.1:1/none")
+    with pytest.raises(StateError, match="does not answer") as told:
+        away.run(lambda connection: connection.execute(sa.text("SELECT 1")))
+    assert "secret" not in str(told.value)
+
+
+def test_a_damaged_file_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "promise.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StateError, match="damaged"):
+        Database(f"sqlite:///{tmp_path}/promise.db").migrate(COUNTER)
+
+
+def test_a_file_that_another_tool_locks_is_told_in_words(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/promise.db", wait_s=0.1)
+    database.migrate(COUNTER)
+    other = sqlite3.connect(tmp_path / "promise.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    started = time.monotonic()
+    with pytest.raises(StateError, match="another process has held its lock"):
+        database.run(lambda c: c.execute(sa.text("UPDATE counter SET n = 1")))
+    assert time.monotonic() - started < 20
+    other.execute("ROLLBACK")
+    other.close()
+    database.close()
+
+
+def test_a_full_disk_is_told_in_words_and_changes_nothing(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/promise.db")
+    database.migrate(NAMES)
+
+    def fill(connection: sa.Connection) -> None:
+        connection.execute(sa.text("PRAGMA max_page_count = 8"))
+        for n in range(10_000):
+            connection.execute(sa.text("INSERT INTO names VALUES (:name, 1)"), {"name": f"n{n}"})
+
+    with pytest.raises(StateError, match="disk is full"):
+        database.run(fill)
+    assert value(database, "SELECT COUNT(*) FROM names") == 0
+    database.close()

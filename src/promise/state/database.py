@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import random
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
 
 from promise.errors import ConfigError
+from promise.state.refusals import Refusal, refusal_of, told
 
+T = TypeVar("T")
 _LOCK_KEY = 0x50524F4D  # "PROM": the advisory lock that migrations hold on Postgres
+_CONNECT_S = 10
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,13 @@ class Database:
     `transaction` takes the write lock at its start, so that a read inside it stays true until
     the commit: on SQLite by `BEGIN IMMEDIATE`, on Postgres by `SERIALIZABLE` isolation.
 
+    Parameters
+    ----------
+    url
+        A SQLAlchemy URL.
+    wait_s
+        How long a write waits for other writers before it gives up with StateError.
+
     Examples
     --------
     >>> database = Database("sqlite://")
@@ -49,6 +62,7 @@ class Database:
     """
 
     url: str
+    wait_s: float = 30.0
     _engine: sa.Engine | None = None
     _migrated: set[str] = field(default_factory=set)
     _guard: threading.Lock = field(default_factory=threading.Lock)
@@ -58,60 +72,87 @@ class Database:
         """The SQLAlchemy engine, made at first use."""
         with self._guard:
             if self._engine is None:
-                self._engine = _open(self.url)
+                self._engine = _open(self.url, self.wait_s)
             return self._engine
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
-        """Run a block under the write lock; commit at its end, roll back on any error."""
-        with self.engine.begin() as connection:
+        """Run a block under the write lock; commit at its end, roll back on any error.
+
+        Raises
+        ------
+        StateError
+            When the database is away, full, damaged or held by another writer for too long.
+        """
+        with told(self.url, self.wait_s), self.engine.begin() as connection:
             yield connection
+
+    def run(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work` in a transaction, again where another writer came between.
+
+        Postgres refuses what could not have happened one after the other; the work is then done
+        once more on what is true by now, so it must not keep anything from the try before.
+        A key that exists already is refused for good when the second try asks for the same key:
+        then it is the work that insists, not another writer that was first.
+
+        Raises
+        ------
+        StateError
+            When other writers came between for `wait_s` seconds, or the database is away.
+        """
+        deadline = time.monotonic() + self.wait_s
+        taken: set[str] = set()
+        for attempt in _forever():
+            try:
+                with self.engine.begin() as connection:
+                    return work(connection)
+            except sa.exc.DBAPIError as error:
+                found = refusal_of(error)
+                if not _worth_again(found, taken) or time.monotonic() >= deadline:
+                    with told(self.url, self.wait_s, conflicts=True):
+                        raise
+            time.sleep(random.uniform(0, 0.005 * 2 ** min(attempt, 6)))
+        raise AssertionError("the loop above ends by returning or raising")
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Run a block that only reads; it waits for no writer."""
         options = {"isolation_level": "AUTOCOMMIT"}
-        with self.engine.connect().execution_options(**options) as connection:
+        with (
+            told(self.url, self.wait_s),
+            self.engine.connect().execution_options(**options) as connection,
+        ):
             yield connection
 
     def migrate(self, migrations: Migrations) -> None:
-        """Apply the room's missing steps, each in order, under one lock."""
+        """Apply the room's missing steps, each in order, under one lock.
+
+        Where nothing is missing, as nearly always, no lock is taken.
+
+        Raises
+        ------
+        ConfigError
+            When a newer Promise has written the database.
+        """
         if migrations.room in self._migrated:
             return
-        with self.transaction() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(
-                    sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY}
-                )
-            connection.execute(
-                sa.text(
-                    "CREATE TABLE IF NOT EXISTS promise_migrations "
-                    "(room VARCHAR(64) NOT NULL, step INTEGER NOT NULL, PRIMARY KEY (room, step))"
-                )
-            )
-            self._apply(connection, migrations)
+        if not self._complete(migrations):
+            self._climb(migrations)
         self._migrated.add(migrations.room)
 
-    @staticmethod
-    def _apply(connection: sa.Connection, migrations: Migrations) -> None:
-        done = connection.execute(
-            sa.text("SELECT COUNT(*) FROM promise_migrations WHERE room = :room"),
-            {"room": migrations.room},
-        ).scalar_one()
-        if done > len(migrations.steps):
-            raise ConfigError(
-                f"the database was written by a newer Promise ({migrations.room} step {done}, "
-                f"known here: {len(migrations.steps)}); upgrade this installation."
-            )
-        for number, step in enumerate(migrations.steps[done:], start=done + 1):
-            if isinstance(step, str):
-                connection.execute(sa.text(step))
-            else:
-                step(connection)
-            connection.execute(
-                sa.text("INSERT INTO promise_migrations VALUES (:room, :step)"),
-                {"room": migrations.room, "step": number},
-            )
+    def _complete(self, migrations: Migrations) -> bool:
+        with self.reading() as connection:
+            if not sa.inspect(connection).has_table("promise_migrations"):
+                return False
+            return _steps_done(connection, migrations) == len(migrations.steps)
+
+    def _climb(self, migrations: Migrations) -> None:
+        with told(self.url, self.wait_s), self.engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                # a snapshot taken before the lock was granted would not show what its holder did
+                connection = connection.execution_options(isolation_level="READ COMMITTED")
+            with connection.begin():
+                _apply(connection, migrations)
 
     def close(self) -> None:
         """Give back every connection."""
@@ -120,7 +161,59 @@ class Database:
             self._engine = None
 
 
-def _open(url: str) -> sa.Engine:
+def _forever() -> Iterator[int]:
+    attempt = 0
+    while True:
+        yield attempt
+        attempt += 1
+
+
+def _worth_again(found: Refusal | None, taken: set[str]) -> bool:
+    """Say whether a second try may go better; remember the keys that were taken."""
+    if found is None or found.kind not in ("conflict", "duplicate", "locked"):
+        return False
+    if found.kind == "duplicate":
+        if found.detail in taken:
+            return False
+        taken.add(found.detail)
+    return True
+
+
+def _steps_done(connection: sa.Connection, migrations: Migrations) -> int:
+    done: int = connection.execute(
+        sa.text("SELECT COUNT(*) FROM promise_migrations WHERE room = :room"),
+        {"room": migrations.room},
+    ).scalar_one()
+    if done > len(migrations.steps):
+        raise ConfigError(
+            f"the database was written by a newer Promise ({migrations.room} step {done}, "
+            f"known here: {len(migrations.steps)}); upgrade this installation."
+        )
+    return done
+
+
+def _apply(connection: sa.Connection, migrations: Migrations) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+    connection.execute(
+        sa.text(
+            "CREATE TABLE IF NOT EXISTS promise_migrations "
+            "(room VARCHAR(64) NOT NULL, step INTEGER NOT NULL, PRIMARY KEY (room, step))"
+        )
+    )
+    done = _steps_done(connection, migrations)
+    for number, step in enumerate(migrations.steps[done:], start=done + 1):
+        if isinstance(step, str):
+            connection.execute(sa.text(step))
+        else:
+            step(connection)
+        connection.execute(
+            sa.text("INSERT INTO promise_migrations VALUES (:room, :step)"),
+            {"room": migrations.room, "step": number},
+        )
+
+
+def _open(url: str, wait_s: float) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError as error:
@@ -129,9 +222,9 @@ def _open(url: str) -> sa.Engine:
             "expected e.g. postgresql+psycopg://user@host/name."
         ) from error
     if parsed.get_backend_name() == "sqlite":
-        return _open_sqlite(parsed)
+        return _open_sqlite(parsed, wait_s)
     try:
-        return sa.create_engine(parsed, isolation_level="SERIALIZABLE", pool_pre_ping=True)
+        return _open_server(parsed, wait_s)
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"the driver for {parsed.drivername} is not installed ({error.name}); "
@@ -139,19 +232,30 @@ def _open(url: str) -> sa.Engine:
         ) from error
 
 
-def _open_sqlite(url: sa.URL) -> sa.Engine:
+def _open_server(url: sa.URL, wait_s: float) -> sa.Engine:
+    extra: dict[str, Any] = {}
+    if url.get_backend_name() == "postgresql":
+        given = str(url.query.get("options", ""))
+        extra["options"] = f"{given} -c lock_timeout={int(wait_s * 1000)}".strip()
+        extra.setdefault("connect_timeout", int(str(url.query.get("connect_timeout", _CONNECT_S))))
+    return sa.create_engine(
+        url, isolation_level="SERIALIZABLE", pool_pre_ping=True, connect_args=extra
+    )
+
+
+def _open_sqlite(url: sa.URL, wait_s: float) -> sa.Engine:
     memory = url.database in (None, "", ":memory:")
     if not memory:
         Path(str(url.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
     extra: dict[str, Any] = {"poolclass": sa.pool.StaticPool} if memory else {}
     engine = sa.create_engine(
-        url, connect_args={"timeout": 30, "check_same_thread": False}, **extra
+        url, connect_args={"timeout": wait_s, "check_same_thread": False}, **extra
     )
 
     @event.listens_for(engine, "connect")
     def _connect(raw: Any, _record: Any) -> None:
         raw.isolation_level = None  # the driver's own BEGIN is deferred; ours is not
-        raw.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(raw, wait_s)
         raw.execute("PRAGMA synchronous=NORMAL")
         raw.execute("PRAGMA foreign_keys=ON")
 
@@ -161,3 +265,16 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_ahead(raw: Any, wait_s: float) -> None:
+    """Turn write-ahead logging on; the first to open a file may meet others who do the same."""
+    deadline = time.monotonic() + wait_s
+    while raw.execute("PRAGMA journal_mode").fetchone()[0] not in ("wal", "memory"):
+        try:
+            raw.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait for this lock by itself
+            if "locked" not in str(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.01)
