@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from promise.data.schema import ROLES
 from promise.errors import ConfigError, near
-
-KEYS = ("name", "workload", "promises", "rollout", "experiment", "retrain")
+from promise.promises.read import read_model_file
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Read a `promise.toml`; an unknown key fails with the near match.
+    """Read a `promise.toml` whole, as `ModelFile.to_json` has it; anything strange in it fails.
 
     Raises
     ------
     ConfigError
-        When the file is absent, is no TOML, or has a key that nothing reads.
+        When the file is absent, is no TOML, or says something that cannot be.
     """
     try:
-        read = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"--config {path}: there is no such file.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--config {path}: {error}.") from error
-    for key in read:
-        if key not in KEYS:
-            raise ConfigError(f"--config {path}: there is no key {key!r}; {near(key, KEYS)}")
-    return read
+        return read_model_file(path).to_json()
+    except ConfigError as error:
+        raise ConfigError(f"--config {error}") from None
 
 
 def seconds(text: str) -> float:

@@ -1,0 +1,1 @@
+"""What a model is held to, and what the evidence says."""
