@@ -11,6 +11,7 @@ from promise.data.answer import Class
 from promise.data.columns import Array
 from promise.data.source import Source
 from promise.kernels.reading import join_tables
+from promise.metrics.drift import SCORE
 from promise.pipeline.artifact import Contents
 from promise.pipeline.figures import figure, span
 from promise.workloads.tabular.learn import Learned, Listed
@@ -18,6 +19,7 @@ from promise.workloads.tabular.learn import Learned, Listed
 _GOLDEN_ROWS = 32
 _EDGES = 10  # deciles: frozen, so that drift is measured against what was trained on
 _TOP = 50
+_MANY_CLASSES = 100  # above it an answer tells the likeliest classes only
 
 
 def contents_of(
@@ -48,7 +50,8 @@ def contents_of(
         reference={
             field.name: edges(table.columns[field.name][table.train])
             for field in table.schema.inputs
-        },
+        }
+        | score_reference(listed.output),
         rows={"train": table.rows[table.train], "holdout": table.rows[table.holdout]},
         notes=notes,
         card=card(learned, listed, metrics),
@@ -84,22 +87,57 @@ def evaluation_columns(
 
 
 def edges(values: Array) -> dict[str, Any]:
-    """Return the frozen bins of an input: deciles of a number or date, shares of categories."""
+    """Return the frozen bins of an input: deciles of a number or date, shares of categories.
+
+    Returns
+    -------
+    `rows`, `known` and `missing` count values; `counts` is by bin, a value equal to a cut below
+    it: where values are tied, deciles fall together and the bins are not of one size.
+
+    Examples
+    --------
+    >>> found = edges(np.array([0.0] * 9 + [1.0, 2.0, np.nan]))
+    >>> found["edges"], found["counts"], found["missing"]
+    ([0.0, 1.0], [9, 1, 1], 1)
+    """
     if values.dtype == object:
         known = np.array([v for v in values if v is not None], dtype=object)
         names, counts = np.unique(known.astype(str), return_counts=True)
         top = np.argsort(-counts, kind="stable")[:_TOP]
         shares = {str(names[i]): int(counts[i]) for i in top}
-        return {"kind": "category", "counts": shares, "rows": len(values), "known": len(known)}
+        return {
+            "kind": "category",
+            "counts": shares,
+            "rows": len(values),
+            "known": len(known),
+            "missing": len(values) - len(known),
+        }
     numbers = values.astype(np.float64) if values.dtype.kind != "M" else _seconds(values)
     known = numbers[np.isfinite(numbers)]
-    cuts = np.quantile(known, np.linspace(0, 1, _EDGES + 1)[1:-1]) if len(known) else []
+    cuts = np.quantile(known, np.linspace(0, 1, _EDGES + 1)[1:-1]) if len(known) else np.empty(0)
+    cuts = np.unique(cuts)
+    bins = np.searchsorted(cuts, known, side="left")
     return {
         "kind": "date" if values.dtype.kind == "M" else "number",
-        "edges": np.unique(cuts).tolist(),
+        "edges": cuts.tolist(),
+        "counts": np.bincount(bins, minlength=len(cuts) + 1).tolist(),
         "rows": len(values),
         "known": len(known),
+        "missing": int(np.isnan(numbers).sum()),
     }
+
+
+def score_reference(output: Array) -> dict[str, Any]:
+    """Return the frozen bins of the model's own output, by the key that drift looks for.
+
+    One entry for predicted numbers, a list with one for each class's probability; of very many
+    classes only the likeliest one's probability is kept.
+    """
+    if output.ndim == 1:
+        return {SCORE: edges(output)}
+    if output.shape[1] > _MANY_CLASSES:
+        return {SCORE: edges(output.max(axis=1))}
+    return {SCORE: [edges(output[:, i]) for i in range(output.shape[1])]}
 
 
 def _seconds(values: Array) -> Array:
@@ -113,7 +151,7 @@ def card(learned: Learned, listed: Listed, metrics: dict[str, Any]) -> str:
     kind = "class" if isinstance(table.answer, Class) else "number"
     families = ", ".join(f"{t.family} × {weight:.2f}" for t, weight in listed.members)
     lines = [
-        f"# {table.target}: a {kind} from {len(table.schema.inputs)} columns",
+        f"# {table.target}: a {kind} from {len(table.fed)} columns",
         "",
         f"- data: {table.source.name}, {table.columns.n_rows:,} of {table.n_source_rows:,} rows",
         f"- model: {listed.name} ({families})",

@@ -38,7 +38,7 @@ from promise.pipeline.order import Order, Outcome
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.request import with_order
 from promise.state.files import sha256, write_json
-from promise.workloads.tabular.contents import evaluation_columns, golden_rows
+from promise.workloads.tabular.contents import evaluation_columns, golden_rows, score_reference
 from promise.workloads.tabular.sealing import Seal, seal
 from promise.workloads.tabular.streaming import fit_member
 
@@ -294,7 +294,7 @@ def _outcome(
         recipe=recipe,
         golden=golden_rows(stream.source, judged.rows, list(task.request.names)),
         evaluation=evaluation_columns(judged.rows, y, output, judged.groups),
-        reference=_reference(order.start),
+        reference=_reference(order.start) | score_reference(output),
         rows={"train": np.zeros(0, dtype=np.int64), "holdout": judged.rows},
         card=card(task.label, metrics, rows, notes),
         metrics=metrics,

@@ -1,0 +1,1 @@
+"""What happened: predictions, labels, counts; also a source for retraining."""
