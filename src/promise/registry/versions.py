@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from promise.errors import ConfigError
+
+State = Literal["active", "deprecated", "archived"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
@@ -22,13 +24,22 @@ class Version:
     name, number
         Together unique; numbers of a name count up from 1 and are never used again.
     folder
-        Where its files lie.
+        Where its files lie on this machine; `Registry.fetch` brings them there from S3.
     digest
         Of its manifest, which holds the digests of all other files.
     metrics
         Holdout metrics with intervals, as the manifest keeps them.
+    lineage
+        Where it came from: data fingerprint, seed, `code`, `parents` (`NAME@V`) and
+        `promise_revision`, the promises that were declared when it was registered.
     labels
         Free `key: value` marks.
+    location
+        Where the artifact store keeps it: a folder or a URL.
+    views
+        The feature views that it was trained with, each with its version.
+    state, archive_at, retired_because
+        `active`, or `deprecated` until a date and then `archived`, and why.
     """
 
     name: str
@@ -40,6 +51,11 @@ class Version:
     metrics: dict[str, Any]
     lineage: dict[str, Any]
     labels: dict[str, str]
+    location: str = ""
+    views: dict[str, Any] = field(default_factory=dict)
+    state: State = "active"
+    archive_at: datetime | None = None
+    retired_because: str = ""
 
     def __str__(self) -> str:
         return f"{self.name}@{self.number}"
@@ -73,19 +89,26 @@ def slug(text: str) -> str:
     return (words if words[:1].isalpha() else f"m-{words}").rstrip("-")[:63] or "model"
 
 
-def parse_reference(reference: str) -> tuple[str, int | None]:
-    """Split `NAME[@V]`; without a number the newest version is meant.
+def parse_reference(reference: str) -> tuple[str, int | str | None]:
+    """Split `NAME[@V]` or `NAME[@ALIAS]`; without either the newest version is meant.
 
     Examples
     --------
     >>> parse_reference("churn@3")
     ('churn', 3)
+    >>> parse_reference("churn@live")
+    ('churn', 'live')
     >>> parse_reference("churn")
     ('churn', None)
     """
-    name, at, number = reference.partition("@")
+    name, at, mark = reference.partition("@")
     if not at:
         return name, None
-    if not number.isdigit():
-        raise ConfigError(f"{reference!r}: after @ comes a version number, for example {name}@3.")
-    return name, int(number)
+    if mark.isdecimal():
+        return name, int(mark)
+    if _NAME.fullmatch(mark):
+        return name, mark
+    raise ConfigError(
+        f"{reference!r}: after @ comes a version number or an alias, for example {name}@3 or "
+        f"{name}@live."
+    )

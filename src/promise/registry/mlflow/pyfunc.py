@@ -1,0 +1,83 @@
+"""A version as MLflow loads it: its own folder inside, a signature, and a few lines of code."""
+
+from __future__ import annotations
+
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from promise.data.answer import Class
+from promise.data.schema import Field
+from promise.pipeline.artifact import read_manifest
+from promise.pipeline.task import Task
+from promise.registry.versions import Version
+
+_TYPES = {"number": "double", "boolean": "boolean", "date": "datetime"}
+
+
+def signature_of(task: Task) -> Any:
+    """Return MLflow's signature of a task: every field may be missing, as here."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    inputs = [ColSpec(_type(field), field.name, required=False) for field in task.request]
+    outputs = [ColSpec("string" if isinstance(task.answer, Class) else "double", "prediction")]
+    if isinstance(task.answer, Class):
+        outputs += [ColSpec("double", f"probability_{name}") for name in task.answer.classes]
+    return ModelSignature(Schema(inputs), Schema(outputs))
+
+
+def _type(field: Field) -> str:
+    return _TYPES.get(field.type, "string")
+
+
+_CODE = '''"""Answers with a version of Promise that lies beside this file."""
+
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from promise.pipeline.artifact import load_pipeline
+from promise.pipeline.request import request_from_table
+
+
+class PromiseModel(mlflow.pyfunc.PythonModel):
+    def load_context(self, context):
+        self.pipeline = load_pipeline(Path(context.artifacts["version"]))
+
+    def predict(self, context, model_input: pd.DataFrame, params=None):
+        schema = self.pipeline.task.request
+        frame = model_input.reindex(columns=list(schema.names))
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        answers = self.pipeline.predict(request_from_table(table, schema))
+        columns = {"prediction": answers["prediction"]}
+        if "probability" in answers:
+            for number, name in enumerate(self.pipeline.task.answer.classes):
+                columns[f"probability_{name}"] = np.asarray(answers["probability"][:, number])
+        return pd.DataFrame(columns, index=model_input.index)
+
+
+mlflow.models.set_model(PromiseModel())
+'''
+
+
+def write_model(version: Version, folder: Path) -> None:
+    """Write a version as MLflow loads it: its own folder inside, and a few lines that call it."""
+    import mlflow.pyfunc
+
+    task = Task.from_json(read_manifest(version.folder)["task"])
+    with tempfile.TemporaryDirectory() as scratch:
+        code = Path(scratch) / "promise_model.py"
+        code.write_text(_CODE, encoding="utf-8")
+        mlflow.pyfunc.save_model(
+            path=str(folder),
+            python_model=str(code),
+            artifacts={"version": str(version.folder)},
+            signature=signature_of(task),
+            pip_requirements=[f"promise-ml=={metadata.version('promise-ml')}"],
+            metadata={"promise.version": str(version)},
+        )
