@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -38,7 +39,8 @@ class TableFeatures:
     Parameters
     ----------
     schema
-        The fields as JSON (`Schema.to_json()`); those with the role input or protected are used.
+        The fields as JSON (`Schema.to_json()`); those with the role input or protected are used,
+        and those that `calendar` names.
     categories
         `ordinal`: codes by frequency. `onehot`: a column per category up to `onehot_limit`, beyond
         it like `target`: out-of-fold target means and frequencies. `mixed`: codes, beyond
@@ -57,6 +59,9 @@ class TableFeatures:
         At most so many ratios, products, sums and differences, where they help.
     crosses
         At most so many pairs of categories, where they help.
+    calendar
+        Dates that order the rows: of these only the parts are used that came round at least twice
+        (hour, weekday, day, month, day of year), never what has a trend.
     """
 
     schema: list[dict[str, Any]] = field(default_factory=list)
@@ -69,6 +74,7 @@ class TableFeatures:
     text_size: int = 16
     arithmetic: int = 0
     crosses: int = 0
+    calendar: list[str] = field(default_factory=list)
 
     kind: ClassVar[str] = "table_features"
 
@@ -79,13 +85,17 @@ class TableFeatures:
         return {**self.choices(), "arithmetic": arithmetic or [], "crosses": crosses or []}
 
     def choices(self) -> dict[str, Any]:
-        """Return this configuration without its schema, as JSON values."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "schema"}
+        """Return this configuration without its schema, as JSON values.
+
+        Without a calendar there is no word of it, as in the exports of most tables.
+        """
+        left_out = {"schema"} if self.calendar else {"schema", "calendar"}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in left_out}
 
     def fit(self, train: Examples, valid: Examples | None, job: Job) -> FittedTableFeatures:
         """Learn vocabularies, scales and target means from the training rows alone."""
         del valid  # features never look at validation rows
-        inputs = input_fields(Schema.from_json(self.schema))
+        inputs = input_fields(Schema.from_json(self.schema), self.calendar)
         arrays = {f["name"]: train.columns[f["name"]] for f in inputs}
         if train.n_rows == 0:
             raise DataError("there are no training rows; features need at least one.")
@@ -103,7 +113,7 @@ class TableFeatures:
 
     def with_schema(self, schema: Schema) -> TableFeatures:
         """Return this configuration for another table."""
-        return replace(self, schema=input_fields(schema))
+        return replace(self, schema=input_fields(schema, self.calendar))
 
 
 @dataclass(frozen=True)
@@ -158,9 +168,23 @@ def row_numbers(examples: Examples) -> npt.NDArray[np.int64]:
     return np.asarray(rows, dtype=np.int64)
 
 
-def input_fields(schema: Schema) -> list[dict[str, Any]]:
-    """Return the input fields of a schema as JSON."""
-    return Schema(schema.inputs).to_json()
+def input_fields(schema: Schema, calendar: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Return the input fields of a schema as JSON, and those of a calendar."""
+    read = {field.name for field in schema.inputs}
+    return Schema(tuple(f for f in schema if f.name in read or f.name in calendar)).to_json()
+
+
+def calendar_of(schema: Schema) -> list[str]:
+    """Return the date that orders the rows, whose cyclic parts are features; nothing without one.
+
+    Examples
+    --------
+    >>> from promise.data.schema import Field
+    >>> calendar_of(Schema((Field("when", "date", role="time"), Field("age", "number"))))
+    ['when']
+    """
+    time = schema.find("time")
+    return [time.name] if time is not None and time.type == "date" else []
 
 
 def view(name: str, schema: Schema) -> TableFeatures:
@@ -176,7 +200,8 @@ def view(name: str, schema: Schema) -> TableFeatures:
     >>> view("linear", Schema((Field("age", "number"),))).numbers
     'both'
     """
-    base = TableFeatures(schema=input_fields(schema))
+    calendar = [] if name == "reference" else calendar_of(schema)
+    base = TableFeatures(schema=input_fields(schema, calendar), calendar=calendar)
     match name:
         case "plain":
             return base

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from promise.data.columns import Array
-from promise.errors import ArtifactError
+from promise.errors import ArtifactError, PromiseError
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.request import request_from_table
 from promise.pipeline.stages import STAGE_ORDER, STAGES
@@ -134,7 +134,15 @@ def load_pipeline(folder: Path, *, verify: bool = True) -> Pipeline:
                 f"{folder}: stage {entry['kind']!r} was written by version {entry['version']}, "
                 f"installed: {kind.kind_version}; upgrade Promise."
             )
-        loaded[name] = kind.load(folder / "weights" / name)
+        try:
+            loaded[name] = kind.load(folder / "weights" / name)
+        except PromiseError:
+            raise
+        except Exception as error:  # whatever a reader of a native format raises on other bytes
+            raise ArtifactError(
+                f"{folder}: the weights of stage {name!r} are not readable "
+                f"({type(error).__name__}: {error}); restore the folder from a backup."
+            ) from error
     return Pipeline(task=Task.from_json(manifest["task"]), **loaded)
 
 

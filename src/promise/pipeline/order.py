@@ -89,12 +89,15 @@ class Workload:
         Input → answer, as listings show it.
     presets
         Named sets of views, estimators and policy; the first is the default.
+    cache_s
+        How long servers may keep an answer; 0 for never.
     """
 
     name: str
     summary: str
     presets: tuple[str, ...]
     train: Training
+    cache_s: float = 0.0
 
 
 def workload_named(name: str) -> Workload:

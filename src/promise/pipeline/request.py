@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from promise.data.columns import Array, Columns, IntArray
-from promise.data.schema import Schema
+from promise.data.schema import Field, Schema
 from promise.errors import DataError, near
 from promise.kernels.parsing import parse_columns
 from promise.models.base import ORDER
@@ -40,16 +40,18 @@ def request_from_rows(rows: Sequence[Mapping[str, Any]], schema: Schema) -> Colu
     for field in schema:
         values = [row.get(field.name) for row in rows]
         try:
-            arrays[field.name] = _arrow(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            arrays[field.name] = _arrow(values, field)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
             raise DataError(
                 f"field {field.name!r} holds a value that is not {field.type}: {error}."
             ) from error
     return request_from_table(pa.table(arrays), schema)
 
 
-def _arrow(values: list[Any]) -> Any:
+def _arrow(values: list[Any], field: Field) -> Any:
     kinds = {type(value) for value in values if value is not None}
+    if field.type in ("number", "boolean") and kinds <= {bool, int, float}:
+        return pa.array([None if v is None else float(v) for v in values], type=pa.float64())
     if len(kinds) > 1 and kinds != {int, float}:
         return pa.array([None if v is None else str(v) for v in values], type=pa.string())
     return pa.array(values, from_pandas=True) if kinds else pa.nulls(len(values), pa.string())

@@ -7,20 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
-from promise.data.answer import Class
-from promise.data.columns import Columns
+from promise.pipeline.answers import answer_rows
 from promise.pipeline.artifact import load_pipeline
 from promise.pipeline.explain import explain
 from promise.pipeline.pipeline import Pipeline
-from promise.pipeline.policy import PREDICTION, PROBABILITY
 from promise.pipeline.request import request_from_rows
 from promise.registry.registry import Registry
 from promise.registry.versions import Version
-
-MANY_CLASSES = 100
-TOP = 5
 
 
 @dataclass(frozen=True)
@@ -60,23 +53,6 @@ class Model:
         """Say how much each input moved the answer for one row, by native contributions."""
         request = request_from_rows([row], self.pipeline.task.request)
         return explain(self.pipeline, request)[0].to_json()
-
-
-def answer_rows(pipeline: Pipeline, answers: Columns) -> list[dict[str, Any]]:
-    """Return answer columns as plain dictionaries, one for each row."""
-    predictions = answers[PREDICTION].tolist()
-    answer = pipeline.task.answer
-    if not isinstance(answer, Class):
-        return [{PREDICTION: value} for value in predictions]
-    rows = []
-    for value, shares in zip(predictions, answers[PROBABILITY], strict=True):
-        shown = list(range(answer.n_classes))
-        if answer.n_classes > MANY_CLASSES:
-            shown = [int(i) for i in np.argsort(-shares, kind="stable")[:TOP]]
-        rows.append(
-            {PREDICTION: value, PROBABILITY: {answer.classes[i]: float(shares[i]) for i in shown}}
-        )
-    return rows
 
 
 def load(reference: str, registry: Registry | None = None) -> Model:

@@ -18,11 +18,11 @@ from promise.data.columns import Columns
 from promise.data.source import Source
 from promise.errors import ConfigError, DataError, near
 from promise.kernels.reading import join_tables
+from promise.pipeline.answers import MANY_CLASSES, TOP
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.policy import PREDICTION, PROBABILITY
 from promise.pipeline.request import request_from_table
 from promise.state.files import whole_file
-from promise.training.model import MANY_CLASSES, TOP
 
 _CHUNK_ROWS = 65_536
 

@@ -102,10 +102,11 @@ def train_version(
     kind = workload_named(workload)
     registry = Registry.open()
     terms["threads"] = max(1, min(terms.get("threads") or 2, os.cpu_count() or 1))
+    parent = None if start is None else registry.find(start)
     order = Order(
         name=check_name(name),
         work=Settings.load().home.absolute() / "work" / f"{workload}-{name}",
-        start=None if start is None else registry.find(start).folder,
+        start=None if parent is None else parent.folder,
         **terms,
     )
     if order.preset not in kind.presets:
@@ -116,7 +117,9 @@ def train_version(
     source = open_source(data, on_bad_rows=on_bad_rows)
     outcome = kind.train(source, order, tell or (lambda _: None))
     version = registry.register(
-        name, lambda folder: save_pipeline(outcome.pipeline, folder, outcome.contents)
+        name,
+        lambda folder: save_pipeline(outcome.pipeline, folder, outcome.contents),
+        parents=[] if parent is None else [str(parent)],
     )
     shutil.rmtree(order.work, ignore_errors=True)
     return Trained(version, outcome, time.perf_counter() - begun)

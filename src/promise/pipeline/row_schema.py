@@ -1,0 +1,57 @@
+"""The JSON schema of one row of a request: what OpenAPI shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from promise.data.schema import Field, Schema
+
+TYPES: dict[str, tuple[str, ...]] = {
+    "number": ("number", "boolean"),
+    "boolean": ("boolean", "integer"),
+    "category": ("string", "number", "boolean"),
+    "text": ("string",),
+    "date": ("string", "number"),
+}
+EXAMPLES: dict[str, Any] = {
+    "number": 1.5, "boolean": True, "category": "a", "text": "a few words", "date": "2026-01-31",
+}  # fmt: skip
+
+
+def row_schema(schema: Schema) -> dict[str, Any]:
+    """Return the JSON schema (draft 2020-12) of one row; every field is required and may be null.
+
+    Examples
+    --------
+    >>> from promise.data.schema import Field
+    >>> row_schema(Schema((Field("age", "number"),)))["properties"]["age"]["type"]
+    ['number', 'boolean', 'null']
+    """
+    return {
+        "type": "object",
+        "title": "Row",
+        "properties": {field.name: field_schema(field) for field in schema},
+        "required": list(schema.names),
+        "additionalProperties": False,
+        "examples": [{field.name: example(field) for field in schema}],
+    }
+
+
+def field_schema(field: Field) -> dict[str, Any]:
+    """Return the JSON schema of one field."""
+    found: dict[str, Any] = {"title": field.name, "type": [*TYPES[field.type], "null"]}
+    told = []
+    if field.unit:
+        told.append(f"In {field.unit}.")
+    if field.type == "date":
+        told.append(f"A time in UTC, {' or '.join((field.format or 'iso').split('|'))}.")
+    if field.type == "boolean":
+        told.append("A number other than 0 is true.")
+    return {**found, "description": " ".join(told)} if told else found
+
+
+def example(field: Field) -> Any:
+    """Return a value that the field accepts; null where a format is not the usual one."""
+    if field.type == "date" and (field.format or "iso").split("|")[0] != "iso":
+        return None
+    return EXAMPLES[field.type]
