@@ -1,0 +1,66 @@
+"""`promise watch`: collects evidence and moves rollouts, alone or beside `promise serve`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Annotated
+
+import typer
+
+from promise.cli.show import Json, errors, print_json
+
+
+def watch(
+    every: Annotated[str, typer.Option("--every", help="Pause between looks, e.g. 1s.")] = "1s",
+    once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Judge every name again and again, and move what follows; several may run, one is active.
+
+    Evidence of this machine is collected in any case.
+    """
+    import sqlalchemy as sa
+
+    from promise.cli.config import seconds
+    from promise.clock import SystemClock
+    from promise.errors import PromiseError
+    from promise.monitoring.collect import Collector
+    from promise.registry.lifecycle import Transition
+    from promise.rollout.reconciler import Reconciler
+    from promise.settings import Settings
+
+    pause_s = seconds(every)
+    settings, clock = Settings.load(), SystemClock()
+    collector, reconciler = Collector(settings, clock), Reconciler(settings, clock)
+    stopping = _until_told()
+    moved: list[Transition] = []
+
+    def move() -> None:
+        moved[:] = reconciler.tick()
+        for made in moved:
+            errors.print(f"{made.name}: {made.kind}: {made.reason}", markup=False, highlight=False)
+
+    while True:
+        # Rollouts are judged even where evidence cannot be collected, and both go on once the
+        # database is back: servers keep their last routes meanwhile.
+        for work in (collector.collect, move):
+            try:
+                work()
+            except (PromiseError, sa.exc.SQLAlchemyError) as error:
+                if once:
+                    raise
+                errors.print(f"warning: {error}", markup=False, highlight=False)
+        if once or stopping.wait(pause_s):
+            break
+    reconciler.close()
+    if as_json:
+        print_json({"transitions": [made.to_json() for made in moved]})
+
+
+def _until_told() -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set, so that a look ends whole."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping

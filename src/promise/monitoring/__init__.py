@@ -1,0 +1,1 @@
+"""From what happened to evidence: drift, joined labels, memory, alerts."""

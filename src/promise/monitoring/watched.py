@@ -1,0 +1,145 @@
+"""What a collector must know of a version to read its lines, from its folder alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from promise.data.answer import Answer, Class, Number
+from promise.data.columns import Array, Columns
+from promise.data.schema import Schema
+from promise.errors import ArtifactError, DataError
+from promise.kernels.parsing import label_codes, number_text, number_texts
+from promise.metrics.drift import SCORE, count_bins
+from promise.pipeline.artifact import read_manifest
+from promise.pipeline.policy import PREDICTION, PROBABILITY
+from promise.pipeline.request import request_from_rows
+from promise.pipeline.task import Task
+from promise.registry.versions import Version
+
+_OWN_ANSWER = ("model", "cache", "previous")
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A version's request, answer and frozen bins.
+
+    Parameters
+    ----------
+    reference
+        Feature to its frozen bins, as the version keeps them.
+    """
+
+    schema: Schema
+    answer: Answer
+    reference: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, version: Version) -> Watched:
+        """Read what a version keeps.
+
+        Raises
+        ------
+        ArtifactError
+            When its folder is missing or damaged.
+        """
+        task = Task.from_json(read_manifest(version.folder)["task"])
+        path = version.folder / "reference.json"
+        try:
+            reference = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"{path} cannot be read; restore it from a backup.") from error
+        return cls(task.request, task.answer, reference)
+
+    @cached_property
+    def _codes(self) -> dict[str, float]:
+        classes = self.answer.classes if isinstance(self.answer, Class) else ()
+        return {name: float(code) for code, name in enumerate(classes)}
+
+    def typed(self, lines: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], Columns]:
+        """Return the lines whose rows the schema can read, and their typed columns."""
+        try:
+            return list(lines), request_from_rows([line["row"] for line in lines], self.schema)
+        except (DataError, KeyError, ValueError, TypeError):
+            good = [line for line in lines if self._readable(line)]
+            return good, request_from_rows([line["row"] for line in good], self.schema)
+
+    def _readable(self, line: Mapping[str, Any]) -> bool:
+        try:
+            request_from_rows([line["row"]], self.schema)
+        except (DataError, KeyError, ValueError, TypeError, AttributeError):
+            return False
+        return True
+
+    def output(self, line: Mapping[str, Any]) -> list[float] | None:
+        """Return the raw output that a line tells; None where no version answered."""
+        answer = line.get("answer")
+        if line.get("source", "model") not in _OWN_ANSWER or not isinstance(answer, dict):
+            return None
+        if isinstance(self.answer, Class):
+            shares = answer.get(PROBABILITY)
+            if not isinstance(shares, dict):
+                return None
+            return [float(shares.get(name, 0.0)) for name in self.answer.classes]
+        found = answer.get(PREDICTION)
+        return [float(found)] if isinstance(found, int | float) else None
+
+    def counted(self, columns: Columns, outputs: Sequence[list[float] | None]) -> dict[str, Any]:
+        """Count rows, and the outputs there are, in the frozen bins: feature to counts."""
+        found = {
+            name: count_bins(entry, columns[name])
+            for name, entry in self.reference.items()
+            if name in columns
+        }
+        known = np.array([output for output in outputs if output is not None], dtype=np.float64)
+        entry = self.reference.get(SCORE)
+        if entry is not None and len(known):
+            single = not isinstance(entry, list)
+            found[SCORE] = count_bins(entry, known.max(axis=1) if single else known)
+        return found
+
+    def label(self, value: Any) -> float | None:
+        """Return a label as a class code or a number; None for what the version does not know."""
+        if isinstance(value, list):
+            return None
+        if isinstance(self.answer, Class):
+            known = self._codes.get(value) if isinstance(value, str) else None
+            return _code(value, list(self.answer.classes)) if known is None else known
+        if isinstance(self.answer, Number):
+            return _number(value)
+        return None
+
+
+def _code(value: Any, classes: list[str]) -> float | None:
+    texts = value.strip() if isinstance(value, str) else value
+    array = np.array([texts], dtype=object if isinstance(texts, str) else None)
+    code = int(label_codes(array, classes)[0])
+    if code < 0 and isinstance(texts, str) and (number := _number(texts)) is not None:
+        code = int(label_codes(np.array([number]), classes)[0])
+    return None if code < 0 else float(code)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if np.isfinite(number) else None
+
+
+def group_values(columns: Columns, name: str) -> list[str | None]:
+    """Return a column as names of groups: categories as they are, numbers as canonical text."""
+    values: Array = columns[name]
+    if values.dtype.kind == "M":
+        return [None if np.isnat(v) else str(v) for v in values]
+    texts = values if values.dtype == object else number_texts(values.astype(np.float64))
+    return [
+        None if v is None else v if isinstance(v, str) else number_text(float(v)) for v in texts
+    ]
