@@ -1,0 +1,1 @@
+"""Answers over HTTP: a raw lane for predictions, FastAPI for everything else."""

@@ -1,0 +1,108 @@
+"""What comes back from the world: labels of predictions, and events of entities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from promise.records.events import Event
+from promise.records.labels import Label
+from promise.serving.bodies import (
+    EventKept,
+    EventsAnswer,
+    EventSent,
+    EventsSent,
+    LabelKept,
+    LabelsAnswer,
+    LabelSent,
+    LabelsSent,
+)
+from promise.serving.call import Call, Refused, converted, parsed
+from promise.state.moments import maybe_text, to_text
+
+
+def accept_labels(call: Call) -> LabelsAnswer:
+    """Keep one label or several; the same again changes nothing, another value is a revision."""
+    sent = _labels(parsed(call.body))
+    kept = call.worker.labels.add([_label(number, one) for number, one in enumerate(sent)])
+    return LabelsAnswer(**tally(kept), labels=[_label_kept(label) for label in kept])
+
+
+def tally(kept: list[Label]) -> dict[str, int]:
+    """Count what came of labels: new ones, known ones, and other values of known ones."""
+    unchanged = sum(label.unchanged for label in kept)
+    revisions = sum(label.revision > 1 and not label.unchanged for label in kept)
+    accepted = len(kept) - unchanged - revisions
+    return {"accepted": accepted, "unchanged": unchanged, "revisions": revisions}
+
+
+def _labels(body: Any) -> list[LabelSent]:
+    if isinstance(body, dict) and "labels" in body:
+        return converted(body, LabelsSent).labels
+    return [converted(body, LabelSent)]
+
+
+def _label(number: int, sent: LabelSent) -> dict[str, Any]:
+    """Return a label as the records room takes it."""
+    if (sent.prediction_id is UNSET) == (sent.id is UNSET):
+        came = "neither" if sent.id is UNSET else "both"
+        raise Refused(
+            422,
+            "invalid input",
+            f"label {number}: expected the prediction's id as `prediction_id` or as `id`; {came} "
+            "came.",
+        )
+    given = {
+        name: value
+        for name, value in msgspec.structs.asdict(sent).items()
+        if value is not None and value is not UNSET and name != "id"
+    }
+    return given | {"prediction_id": sent.id if sent.prediction_id is UNSET else sent.prediction_id}
+
+
+def _label_kept(label: Label) -> LabelKept:
+    return LabelKept(
+        number=label.number,
+        prediction_id=label.prediction_id,
+        model=label.model,
+        source=label.source,
+        label=label.value,
+        revision=label.revision,
+        received_at=to_text(label.received_at),
+        known_at=to_text(label.known_at),
+        event_at=maybe_text(label.event_at),
+    )
+
+
+def accept_events(call: Call) -> EventsAnswer:
+    """Keep one event or several of a model; an id that is known changes nothing."""
+    name = call.path["name"]
+    if name not in call.snapshot.endpoints and not call.catalogue.registry.versions(name):
+        hint = call.catalogue.hint(name)
+        raise Refused(404, "unknown model", f"there is no model {name!r}; {hint}")
+    sent = _events(parsed(call.body))
+    kept = call.catalogue.events.add(name, [msgspec.structs.asdict(one) for one in sent])
+    return EventsAnswer(
+        accepted=kept.added,
+        unchanged=len(kept.events) - kept.added,
+        events=[_event_kept(event) for event in kept.events],
+    )
+
+
+def _events(body: Any) -> list[EventSent]:
+    if isinstance(body, dict) and "events" in body:
+        return converted(body, EventsSent).events
+    return [converted(body, EventSent)]
+
+
+def _event_kept(event: Event) -> EventKept:
+    return EventKept(
+        number=event.number,
+        event_id=event.event_id,
+        entity=event.entity,
+        type=event.type,
+        at=to_text(event.at),
+        received_at=to_text(event.received_at),
+    )

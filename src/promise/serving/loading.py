@@ -1,0 +1,195 @@
+"""From a registered version to one that answers: verified, recomputed, warmed, compiled."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from promise.data.columns import Array, Columns
+from promise.data.schema import Schema
+from promise.errors import ArtifactError, PromiseError
+from promise.pipeline.artifact import (
+    golden_difference,
+    load_pipeline,
+    read_golden,
+    read_manifest,
+)
+from promise.pipeline.bind import Bound, bind, heuristic_answer
+from promise.pipeline.order import workload_named
+from promise.pipeline.pipeline import Pipeline
+from promise.pipeline.policy import PREDICTION, Threshold
+from promise.pipeline.request import request_from_table
+from promise.pipeline.task import Task
+from promise.pipeline.wire import RequestCodec
+from promise.registry.versions import Version
+from promise.state.files import sha256
+
+_WARM_ROWS = 50
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A version in memory: checked, compiled, warmed with its golden rows.
+
+    Parameters
+    ----------
+    bound
+        For the serving loop's thread alone; other threads bind the pipeline for themselves.
+    fingerprint
+        Of its files and feature versions: part of the cache key.
+    heuristic
+        The answer of last resort, without the model; None where the workload has none.
+    cache_s
+        How long an answer may be kept, as the workload declares it; 0 for never.
+    one_ms
+        What one row took when it was warmed, at the median.
+    """
+
+    version: Version
+    pipeline: Pipeline
+    bound: Bound
+    codec: RequestCodec
+    fingerprint: str
+    heuristic: dict[str, Any] | None = None
+    cache_s: float = 0.0
+    one_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class LastResort:
+    """What a model can still do while none of its versions could be loaded.
+
+    Parameters
+    ----------
+    codec
+        Reads requests, so that a bad one is told apart.
+    heuristic
+        The answer without the model.
+    """
+
+    codec: RequestCodec
+    heuristic: dict[str, Any]
+    schema: Schema
+
+
+def load_version(version: Version, *, row_limit: int = 10_000) -> Loaded:
+    """Load a version for serving.
+
+    Raises
+    ------
+    PromiseError
+        A file is missing or changed, the manifest is another one than was registered, a kind is
+        unknown here, or the golden rows do not give the digits that were kept.
+    """
+    folder = version.folder
+    if not (folder / "manifest.json").is_file():
+        raise ArtifactError(f"{folder}: manifest.json is missing; restore the folder.")
+    if sha256(folder / "manifest.json") != version.digest:
+        raise ArtifactError(
+            f"{version}: its manifest is not the one that was registered; restore the folder "
+            "from a backup or train again."
+        )
+    pipeline = load_pipeline(folder)
+    codec = RequestCodec(pipeline.task.request, row_limit=row_limit)
+    bound = bind(pipeline)
+    return Loaded(
+        version=version,
+        pipeline=pipeline,
+        bound=bound,
+        codec=codec,
+        fingerprint=version.digest[:16],
+        heuristic=_heuristic(pipeline),
+        cache_s=_lifetime(version.workload),
+        one_ms=_check_and_warm(version, pipeline, bound, codec),
+    )
+
+
+def last_resort(version: Version, *, row_limit: int = 10_000) -> LastResort | None:
+    """Return what the manifest alone allows to answer; None where it is damaged too."""
+    try:
+        task = Task.from_json(read_manifest(version.folder)["task"])
+        heuristic = _heuristic(
+            Pipeline(task=task, score=_NoScore(), decide=Threshold(task.answer))  # type: ignore[arg-type]
+        )
+        codec = RequestCodec(task.request, row_limit=row_limit)
+    except (PromiseError, OSError, KeyError, ValueError, TypeError):
+        return None
+    return None if heuristic is None else LastResort(codec, heuristic, task.request)
+
+
+def golden_bodies(folder: Path, schema: Schema) -> list[bytes]:
+    """Return a version's golden rows as the JSON bodies that a client would send."""
+    if not (folder / "golden.arrow").is_file():
+        return []
+    columns = request_from_table(read_golden(folder)[0], schema)
+    return [
+        msgspec.json.encode({name: _plain(columns[name][i]) for name in schema.names})
+        for i in range(len(columns[schema.names[0]]))
+    ]
+
+
+class _NoScore:
+    """Stands where a scorer would: the answer of last resort needs none."""
+
+    def many(self, columns: Columns) -> Array:  # noqa: ARG002 — the stage's signature
+        raise ArtifactError("the scorer of this version could not be loaded.")
+
+
+def _heuristic(pipeline: Pipeline) -> dict[str, Any] | None:
+    try:
+        answer = heuristic_answer(pipeline)
+    except (PromiseError, ValueError, IndexError):
+        return None
+    return None if answer[PREDICTION] is None else answer
+
+
+def _lifetime(workload: str) -> float:
+    try:
+        return float(getattr(workload_named(workload), "cache_s", 0.0))
+    except PromiseError:  # a workload that is not installed here can still be answered
+        return 0.0
+
+
+def _check_and_warm(
+    version: Version, pipeline: Pipeline, bound: Bound, codec: RequestCodec
+) -> float:
+    """Recompute the golden rows exactly, then answer them as requests; return the median in ms."""
+    if not (version.folder / "golden.arrow").is_file():
+        return 0.0
+    difference = golden_difference(pipeline, version.folder)
+    if difference != 0.0:
+        raise ArtifactError(
+            f"{version}: the golden rows are answered differently than when it was trained "
+            f"(largest difference {difference:.3g}); the libraries here differ from those of the "
+            "training: run `promise doctor`."
+        )
+    took = []
+    bodies = golden_bodies(version.folder, pipeline.task.request)[:_WARM_ROWS]
+    for body in bodies * max(1, _WARM_ROWS // max(1, len(bodies))):
+        rows, _ = codec.decode(body)
+        began = time.perf_counter()
+        bound.one(rows[0])
+        took.append(1e3 * (time.perf_counter() - began))
+    return float(np.median(took)) if took else 0.0
+
+
+def _plain(value: Any) -> Any:
+    """Return a typed cell as JSON has it; what is missing becomes null."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, np.datetime64):
+        return None if np.isnat(value) else str(value)
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def describe_failures(failed: Mapping[int, str]) -> str:
+    """Say which versions could not be loaded and why, as one sentence."""
+    return "; ".join(f"version {number}: {reason}" for number, reason in sorted(failed.items()))

@@ -1,0 +1,215 @@
+"""Who answers for a model in one snapshot, with everything that does not change prepared."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from promise.data.schema import Schema
+from promise.errors import ArtifactError, DataError
+from promise.pipeline.bind import Bound
+from promise.pipeline.wire import RequestCodec
+from promise.registry.lifecycle import Route
+from promise.serving.breaker import Breaker
+from promise.serving.router import choose, splits
+from promise.serving.runtime import Endpoint
+
+if TYPE_CHECKING:
+    from promise.serving.worker import Worker
+
+_LOG = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+_SLOW_MS = 5.0
+
+Row = tuple[Any, ...]
+
+
+class Post:
+    """One version of a model in one role (`arm`), ready to answer.
+
+    Parameters
+    ----------
+    breaker
+        Outlives snapshots: a version that keeps failing stays refused.
+    names
+        Fields of decoded rows, in order.
+    """
+
+    __slots__ = (
+        "arm", "bound", "breaker", "cache_s", "fingerprint", "head", "headers", "line", "loaded",
+        "model", "names", "number", "pooled_above", "schema", "series",
+    )  # fmt: skip
+
+    def __init__(
+        self, worker: Worker, endpoint: Endpoint, number: int, arm: str, breaker: Breaker
+    ) -> None:
+        self.model, self.number, self.arm, self.breaker = endpoint.name, number, arm, breaker
+        self.loaded = endpoint.versions.get(number)
+        self.series = worker.counters.series(endpoint.name, number, arm, endpoint.targets)
+        self.bound: Bound | None = None
+        self.schema: Schema | None = None
+        self.names: tuple[str, ...] = ()
+        self.cache_s, self.fingerprint, self.pooled_above = 0.0, "", 0
+        if self.loaded is not None:
+            self.bound = self.loaded.bound
+            self.schema = self.loaded.pipeline.task.request
+            self.cache_s, self.fingerprint = self.loaded.cache_s, self.loaded.fingerprint
+            slow = self.loaded.one_ms > _SLOW_MS
+            self.pooled_above = 0 if slow else POOLED_ABOVE
+        about = f'"model":"{endpoint.name}","version":{number},'.encode()
+        self.head = b"{" + about + b'"predictions":['
+        self.line = about + f'"arm":"{arm}","at":'.encode()
+        self.headers = [
+            (b"content-type", b"application/json"),
+            (b"x-promise-version", str(number).encode()),
+            (b"x-promise-arm", arm.encode()),
+        ]
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is loaded and does not keep failing."""
+        return self.bound is not None and (self.breaker.closed or self.breaker.allows())
+
+    def one(self, row: Row) -> bytes | None:
+        """Answer one row on the loop's thread as JSON; None where it cannot, which is counted.
+
+        Raises
+        ------
+        DataError
+            The row itself cannot be read.
+        """
+        if self.bound is None or not (self.breaker.closed or self.breaker.allows()):
+            return None
+        try:
+            encoded = encoded_answer(self.bound.one(row))
+        except DataError:
+            self.breaker.ok()
+            raise
+        except Exception as error:
+            self.broke(error)
+            return None
+        self.breaker.ok()
+        return encoded
+
+    def broke(self, error: BaseException) -> None:
+        """Count a failure of the model for its breaker, and state it without row contents."""
+        was_closed = self.breaker.closed
+        self.breaker.failed()
+        if was_closed:
+            _LOG.warning(
+                "%s@%d failed to answer: %s", self.model, self.number, type(error).__name__
+            )
+        if was_closed and not self.breaker.closed:
+            _LOG.error("%s@%d keeps failing; others answer for it", self.model, self.number)
+
+
+def encoded_answer(answer: dict[str, Any]) -> bytes:
+    """Return an answer as JSON; one that is no finite number counts as a failure of the model."""
+    value = answer["prediction"]
+    if value.__class__ is float and not isfinite(value):
+        raise ArtifactError("the model answered a number that is not finite.")
+    return _encode(answer)
+
+
+def encoded_answers(answers: Iterable[dict[str, Any]]) -> list[bytes]:
+    """Return several answers as JSON."""
+    return [encoded_answer(answer) for answer in answers]
+
+
+class Desk:
+    """A model in one snapshot: its live post, and who else may answer.
+
+    Parameters
+    ----------
+    codec
+        Reads requests as the live version's schema says.
+    """
+
+    __slots__ = (
+        "_breakers", "_posts", "_worker", "codec", "endpoint", "entity_at", "live", "route",
+        "schema", "shadow", "splits",
+    )  # fmt: skip
+
+    def __init__(
+        self, worker: Worker, endpoint: Endpoint, breakers: dict[tuple[str, int], Breaker]
+    ) -> None:
+        self.endpoint, self._worker, self._breakers = endpoint, worker, breakers
+        self.route: Route = endpoint.route
+        self._posts: dict[tuple[int, str], Post] = {}
+        self.codec, self.schema = _reader(endpoint)
+        self.entity_at = _entity_at(self.schema)
+        self.splits = splits(self.route)
+        live = self.route.live
+        self.live: Post | None = None if live is None else self.post(live, "live")
+        self.shadow: Post | None = None
+        if self.route.stage == "shadow" and self.route.candidate is not None:
+            self.shadow = self.post(self.route.candidate, "shadow")
+
+    def post(self, number: int, arm: str) -> Post:
+        """Return the one post of a version in a role."""
+        found = self._posts.get((number, arm))
+        if found is None:
+            breaker = self._breakers.get((self.endpoint.name, number))
+            if breaker is None:
+                breaker = Breaker(self._worker.clock)
+                self._breakers[self.endpoint.name, number] = breaker
+            found = Post(self._worker, self.endpoint, number, arm, breaker)
+            found.names = () if self.schema is None else self.schema.names
+            self._posts[number, arm] = found
+        return found
+
+    def entity(self, rows: Sequence[Row]) -> str | None:
+        """Return the entity that the rows name in the schema's entity field, if they agree."""
+        if self.entity_at is None:
+            return None
+        first = rows[0][self.entity_at]
+        if first is None or any(row[self.entity_at] != first for row in rows):
+            return None
+        return str(first)
+
+    def choose(self, entity: str | None, body: bytes) -> Post:
+        """Return who answers: by the entity, or by the request itself where none is named."""
+        assert self.live is not None, "asked only where something is live"
+        if not self.splits:
+            return self.live
+        named = entity if entity is not None else blake2b(body, digest_size=8).hexdigest()
+        return self.post(*choose(self.route, named))
+
+    def backups(self, failed: Post) -> list[Post]:
+        """Return who may answer in place of a version: the live one, then the standby."""
+        order = dict.fromkeys((self.route.live, self.route.standby))
+        found = [self.post(n, "fallback") for n in order if n is not None and n != failed.number]
+        return [post for post in found if post.loaded is not None]
+
+    @property
+    def heuristic(self) -> dict[str, Any] | None:
+        """The answer of last resort, without a model."""
+        for loaded in self.endpoint.versions.values():
+            if loaded.heuristic is not None:
+                return loaded.heuristic
+        resort = self.endpoint.last_resort
+        return None if resort is None else resort.heuristic
+
+
+POOLED_ABOVE = 200
+"""Batches with more rows are answered by a thread, so that the loop stays responsive."""
+
+
+def _reader(endpoint: Endpoint) -> tuple[RequestCodec | None, Schema | None]:
+    route = endpoint.route
+    for number in (route.live, route.standby, *endpoint.versions):
+        loaded = None if number is None else endpoint.versions.get(number)
+        if loaded is not None:
+            return loaded.codec, loaded.pipeline.task.request
+    resort = endpoint.last_resort
+    return (None, None) if resort is None else (resort.codec, resort.schema)
+
+
+def _entity_at(schema: Schema | None) -> int | None:
+    field = None if schema is None else schema.find("entity")
+    return None if schema is None or field is None else schema.names.index(field.name)

@@ -1,0 +1,86 @@
+"""A candidate in the shadow: it answers what the live version answered, unseen by users."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from promise.errors import PromiseError
+from promise.serving.posts import Post
+from promise.serving.threads import Threads
+
+if TYPE_CHECKING:
+    from promise.serving.answering import Request
+    from promise.serving.worker import Worker
+
+_encode = msgspec.json.Encoder().encode
+_LINE = b'{"id":"%b",%b%.6f,"ms":%.3f,"entity":%b,"row":%b,"answer":%b,"source":"model"}'
+_AT_ONCE = 64
+_ROWS = 200
+
+
+class Shadowing:
+    """Lets the candidate answer behind the response, in a thread of its own and bounded.
+
+    What finds no place is dropped and counted (`shadow_dropped`): a slow candidate costs itself
+    evidence, never the users time.
+    """
+
+    def __init__(self, worker: Worker, threads: Threads) -> None:
+        self._worker, self._threads = worker, threads
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def follow(self, post: Post, request: Request, ids: list[str]) -> None:
+        """Let the shadow answer a request that was answered just now.
+
+        One that could not be loaded counts an error: it would have failed these users.
+        """
+        if post.loaded is None:
+            post.series.failed(0.0)
+            return
+        if len(self._tasks) >= _AT_ONCE or len(request.rows) > _ROWS:
+            self._worker.counters.count("shadow_dropped", post.model)
+            return
+        task = asyncio.get_running_loop().create_task(self._answer(post, request, ids))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def settle(self, *, timeout_s: float | None = None) -> None:
+        """Wait for what is on its way."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
+
+    async def _answer(self, post: Post, request: Request, ids: list[str]) -> None:
+        assert post.loaded is not None, "a shadow that answers is loaded"
+        try:
+            rows, _ = post.loaded.codec.decode(request.body)
+            encoded, ms = await self._threads.shadow(post.loaded, rows)
+        except PromiseError:  # the new schema cannot read what users send
+            post.series.failed(0.0)
+            return
+        except Exception as error:
+            post.broke(error)
+            post.series.failed(0.0)
+            return
+        post.series.answered(ms, len(encoded))
+        self._log(post, request, ids, rows=rows, encoded=encoded, ms=ms)
+
+    def _log(
+        self,
+        post: Post,
+        request: Request,
+        ids: list[str],
+        *,
+        rows: list[tuple[object, ...]],
+        encoded: list[bytes],
+        ms: float,
+    ) -> None:
+        assert post.schema is not None, "a shadow is loaded"
+        entity = b"null" if request.entity is None else _encode(request.entity)
+        at, log = self._worker.clock.now().timestamp(), self._worker.log
+        # The line carries the id of the answer that the user got: one label joins both.
+        for id, row, answer in zip(ids, rows, encoded, strict=True):
+            kept = _encode(dict(zip(post.schema.names, row, strict=True)))
+            log.append(post.model, _LINE % (id.encode(), post.line, at, ms, entity, kept, answer))

@@ -1,0 +1,272 @@
+"""Faults around the lane: a problem document or a fallback, never a traceback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from promise.clock import SystemClock
+from promise.pipeline.bind import Bound
+from promise.records.predictions import PredictionLog
+from promise.serving.lane import Lane
+from promise.serving.server import Publisher
+from promise.serving.worker import Worker
+
+pytestmark = pytest.mark.anyio
+
+ROW = {"age": 41.0, "income": 1200.5, "plan": "gold"}
+PATH = "/v1/models/churn/predict"
+
+
+async def nothing(*_: Any) -> Any:
+    raise AssertionError("nobody else is asked")
+
+
+async def post(worker: Worker, content: bytes, **headers: str) -> httpx.Response:
+    """Send one request to the lane alone."""
+    transport = httpx.ASGITransport(app=Lane(worker, nothing))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+        return await http.post(PATH, content=content, headers=headers)
+
+
+def is_told(response: httpx.Response) -> bool:
+    """Say whether a refusal is a whole problem document without a traceback."""
+    told = response.json()
+    about = response.headers["content-type"] == "application/problem+json"
+    whole = told["status"] == response.status_code and told["title"] and told["detail"]
+    return bool(about and whole and "Traceback" not in response.text)
+
+
+async def test_a_million_rows_are_refused_before_they_are_read(house: Any) -> None:
+    house.deploy()
+    worker = house.worker(body_mb=64)
+    row = b'{"age":1,"income":2,"plan":"a"}'
+    response = await post(worker, b'{"rows":[' + b",".join([row] * 1_000_000) + b"]}")
+    assert response.status_code == 413
+    assert is_told(response)
+    assert "10,000" in response.json()["detail"] or "10000" in response.json()["detail"]
+
+
+async def test_ten_megabytes_are_refused(house: Any) -> None:
+    house.deploy()
+    response = await post(house.worker(), b" " * 10_000_000)
+    assert response.status_code == 413
+    assert is_told(response)
+
+
+async def test_a_body_that_never_ends_is_refused_in_time(house: Any) -> None:
+    house.deploy()
+    worker = house.worker(read_s=0.05)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": PATH, "method": "POST", "headers": []}
+    await Lane(worker, nothing)(scope, receive, send)
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
+
+
+async def test_a_client_that_leaves_is_no_error(house: Any) -> None:
+    house.deploy()
+    worker = house.worker()
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "path": PATH, "method": "POST", "headers": []}
+    await Lane(worker, nothing)(scope, receive, nothing)
+    assert worker.counters.totals["disconnected", ""] == 1
+
+
+@pytest.fixture(scope="module")
+def served(make_house: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Yield one worker for many requests."""
+    house = make_house(tmp_path_factory.mktemp("home"))
+    house.deploy()
+    yield house.worker(rows=50)
+    house.close()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+ROWS = st.fixed_dictionaries(
+    {"age": JSON, "income": st.floats() | st.integers() | JSON, "plan": st.text(max_size=5) | JSON}
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.binary(max_size=60)
+    | (JSON | ROWS | ROWS.map(lambda row: {"rows": [row, row]})).map(
+        lambda value: json.dumps(value).encode("utf-8", "surrogatepass")
+    ),
+    st.sampled_from(["", "0", "-1", "1e9", "nan", "0.0001", "5000"]),
+)
+def test_whatever_is_sent_gets_an_answer_or_a_whole_problem(
+    served: Worker, content: bytes, deadline: str
+) -> None:
+    headers = {"x-deadline-ms": deadline} if deadline else {}
+    response = asyncio.run(post(served, content, **headers))
+    assert response.status_code in (200, 400, 413, 422), response.text
+    assert response.status_code == 200 or is_told(response)
+
+
+async def test_the_database_locked_or_away_changes_nothing_for_users(house: Any, wait: Any) -> None:
+    house.deploy()
+    worker = house.worker()
+    publisher = Publisher(worker, every_s=0.02)
+    worker.evidence.database.wait_s = 0.05
+    engine = sa.create_engine(house.settings.database)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN EXCLUSIVE")
+        publisher.start()
+        for _ in range(5):
+            assert (await post(worker, json.dumps(ROW).encode())).status_code == 200
+        connection.exec_driver_sql("ROLLBACK")
+    engine.dispose()
+    file = Path(house.settings.database.removeprefix("sqlite:///"))
+    aside = file.with_suffix(".aside")
+    file.rename(aside)
+    for _ in range(5):
+        assert (await post(worker, json.dumps(ROW).encode())).status_code == 200
+    unknown = await post_to(worker, "/v1/models/nobody/predict")
+    assert unknown.status_code == 404
+    aside.replace(file)
+    publisher.stop()
+    worker.counters.save()
+    assert worker.counters.series("churn", 1, "live", ()).requests == 10
+
+
+async def post_to(worker: Worker, path: str) -> httpx.Response:
+    """Send one request to another path."""
+    transport = httpx.ASGITransport(app=Lane(worker, nothing))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+        return await http.post(path, json=ROW)
+
+
+async def test_a_full_disk_drops_lines_and_says_so(house: Any, wait: Any, tmp_path: Path) -> None:
+    house.deploy()
+    worker = house.worker()
+    folder = tmp_path / "full"
+    folder.mkdir()
+    (folder / "churn").symlink_to("/dev/full")  # no folder can be made and nothing written there
+    worker.log.close()
+    worker.log = PredictionLog(folder, "0", flush_s=0.02, limit=3)
+    for _ in range(10):
+        assert (await post(worker, json.dumps(ROW).encode())).status_code == 200
+    wait(lambda: worker.log.stats().failures > 0)
+    assert worker.log.stats().dropped > 0
+    assert worker.log.stats().written == 0
+
+
+async def test_a_model_whose_files_are_cut_off_answers_by_its_last_resort(house: Any) -> None:
+    version = house.deploy()
+    for file in (version.folder / "weights").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[:50])
+    worker = house.worker()
+    response = await post(worker, json.dumps(ROW).encode())
+    assert response.status_code == 200
+    assert response.json()["fallback"] == "heuristic"
+    assert sum(response.json()["predictions"][0]["probability"].values()) == pytest.approx(1.0)
+    bad = await post(worker, b'{"age": 1}')
+    assert bad.status_code == 422
+    assert worker.counters.series("churn", 1, "live", ()).errors == 1
+
+
+class Jumping(SystemClock):
+    """A wall clock that somebody moves."""
+
+    moved = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.moved
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_clock_that_is_moved_by_an_hour_hurts_no_request(
+    house: Any, lines: Any, hours: int
+) -> None:
+    house.deploy()
+    house.clock = Jumping()
+    worker = house.worker()
+    first = (await post(worker, json.dumps(ROW).encode())).json()
+    house.clock.moved = timedelta(hours=hours)
+    second = (await post(worker, json.dumps(ROW).encode(), **{"x-deadline-ms": "5000"})).json()
+    assert "fallback" not in second
+    before, after = lines(worker)
+    assert {before["id"], after["id"]} == {
+        first["predictions"][0]["id"], second["predictions"][0]["id"]
+    }  # fmt: skip
+    assert 0 <= before["ms"] < 5000
+    assert 0 <= after["ms"] < 5000
+    assert after["at"] - before["at"] == pytest.approx(hours * 3600, abs=60)
+
+
+async def test_an_error_of_our_own_is_told_by_its_trace_alone(
+    house: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.deploy()
+    worker = house.worker()
+
+    def stumble() -> str:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(worker.log, "new_id", stumble)
+    response = await post(worker, json.dumps(ROW).encode())
+    assert response.status_code == 500
+    assert is_told(response)
+    assert "secret" not in response.text
+    assert response.json()["instance"] in caplog.text
+
+
+async def test_a_slow_model_does_not_hold_up_the_loop_and_is_cut_at_its_deadline(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.deploy()
+    worker = house.worker()
+    now = worker.runtime.snapshot
+    endpoint = now.endpoints["churn"]
+    slow = replace(endpoint.versions[1], one_ms=50.0)
+    worker.runtime._snapshot = replace(
+        now, endpoints={"churn": replace(endpoint, versions={1: slow})}
+    )
+    real = Bound.one
+
+    def one(self: Any, values: Any) -> Any:
+        time.sleep(0.2)
+        return real(self, values)
+
+    monkeypatch.setattr(Bound, "one", one)
+    late = asyncio.create_task(post(worker, json.dumps(ROW).encode(), **{"x-deadline-ms": "50"}))
+    ticks = 0
+    while not late.done():
+        await asyncio.sleep(0.005)
+        ticks += 1
+    assert ticks >= 4  # the loop went on while the model worked
+    assert (await late).json()["fallback"] == "heuristic"
+    assert "fallback" not in (await post(worker, json.dumps(ROW).encode())).json()
+    assert np.isfinite(worker.counters.series("churn", 1, "live", ()).seconds)
