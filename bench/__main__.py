@@ -12,12 +12,28 @@ BENCHES: dict[str, tuple[str, tuple[str, ...]]] = {
     "engine": ("start of work and the memory model's constants", ()),
     "profile": ("profile and checks of 100 million rows", ("--rows", "100000000")),
     "csv": ("a CSV of over 100 MB within --memory 1GB", ("--memory", "1GB")),
+    "rollouts": ("false rollbacks and time to notice, 10,000 simulated rollouts", ()),
+    "restore": ("restore of 10,000 versions' metadata and the live artifacts", ()),
+    "failpoints": ("kill -9 at every failpoint of a promotion, 1,000 seeded runs", ()),
+    "serving": ("CPU and latency of one HTTP prediction beside LitServe and MLflow", ()),
+    "hot_swaps": ("a thousand deployments under load: failed requests", ()),
     "tables": ("discovery beside FLAML on real tables", ("--budget", "60")),
     "budget": ("overshoot and memory estimates of discovery alone", ("--budget", "60")),
 }
 """Name to what it measures, and its arguments when none are given."""
 
-IN_ALL = ("install", "engine", "profile", "csv", "tables")  # tables tells what budget tells
+IN_ALL = (
+    "install",
+    "engine",
+    "profile",
+    "csv",
+    "rollouts",
+    "restore",
+    "failpoints",
+    "serving",
+    "hot_swaps",
+    "tables",
+)
 _SCRIPTS = {"engine": "engine.py", "profile": "profile_large.py"}
 _MODULES = {"csv": "csv_memory", "budget": "budget_memory"}  # the others keep their names
 

@@ -14,6 +14,8 @@ NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("torch==2.13.0",),
         ("autogluon.tabular", "lightgbm", "xgboost", "catboost", "pyarrow"),
     ),
+    "litserve": (("litserve", "lightgbm", "numpy"),),
+    "mlflow": (("mlflow", "lightgbm", "pandas"),),
 }
 SCRIPTS = Path(__file__).parent / "peers"
 

@@ -9,11 +9,18 @@ from typing import Any
 
 import typer
 
+from promise.cli import mlflow, operations
+from promise.cli.backup import backup, restore
+from promise.cli.deploy import deploy, rollback, status
 from promise.cli.discover import demo, discover, export
 from promise.cli.doctor import doctor
+from promise.cli.keys import keys
+from promise.cli.label import events, label
 from promise.cli.models import compare, models
 from promise.cli.profile import profile
+from promise.cli.serve import serve
 from promise.cli.train import evaluate, predict, train
+from promise.cli.watch import watch
 from promise.errors import PromiseError
 
 app = typer.Typer(
@@ -25,9 +32,15 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, discover, profile, export, train, evaluate, predict, compare, doctor):
+for command in (
+    demo, discover, profile, export, train, evaluate, predict, compare, deploy, rollback, status,
+    serve, watch, label, events, backup, restore, doctor,
+):  # fmt: skip
     app.command()(command)
+mlflow.attach(models)
+operations.attach(models)
 app.add_typer(models, name="models")
+app.add_typer(keys, name="keys")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -14,6 +14,8 @@ from promise.data.columns import Columns
 from promise.data.schema import Schema
 from promise.discovery.export import ExportPlan, Member, Order, export
 from promise.discovery.export.plan import defined
+from promise.errors import ConfigError
+from promise.models.blend import Blend
 from promise.pipeline.artifact import read_golden, read_manifest, recipe_of
 from promise.pipeline.holdout import HoldoutRule
 from promise.pipeline.task import Task
@@ -37,6 +39,12 @@ def export_version(
 def plan_of(version: Version, holdout: Columns | None, clock: Clock) -> ExportPlan:
     """Gather what the export says and computes from the version's own folder."""
     manifest = read_manifest(version.folder)
+    score = manifest["stages"]["score"]["kind"]
+    if score != Blend.kind:
+        raise ConfigError(
+            f"{version} was not trained here (its scorer is {score!r}), so there is no training "
+            "code to export; serve it, or take its files from `promise models show`."
+        )
     task = Task.from_json(manifest["task"])
     lineage, metrics, recipe = manifest["lineage"], manifest["metrics"], recipe_of(version.folder)
     notes: dict[str, Any] = json.loads((version.folder / "notes.json").read_text(encoding="utf-8"))
