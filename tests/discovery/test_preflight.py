@@ -139,6 +139,22 @@ def test_a_family_that_needs_an_order_counts_only_where_there_is_one() -> None:
     assert [f.name for f in found.families] == ["light", "ordered"]
 
 
+class Growing(Heavy):
+    """A family whose fit grows until the clock ends it."""
+
+    kind: ClassVar[str] = "random_forest"
+
+
+def test_what_is_expected_is_no_worst_case() -> None:
+    hour, minute = (
+        plan(100_000, families=(Light, Growing), budget_s=s).peak_mb for s in (3600, 60)
+    )
+    assert minute < hour < plan(100_000, families=(Light, Heavy)).peak_mb
+    alone = plan(100_000, families=(Growing,), budget_s=3600)
+    assert alone.at_once == 2
+    assert alone.peak_mb > hour, "where nothing else races, two such fits run at once"
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     rows=st.integers(1, 2_000_000),

@@ -72,6 +72,18 @@ def test_fits_wait_for_memory(limits: Limits, number_table: tuple[Schema, Exampl
     assert "are left for a fit" in (limits.refused(task) or "")
 
 
+def test_the_race_leaves_time_for_ranking_and_calibrating_many_outputs(limits: Limits) -> None:
+    limits.budget = Budget(deadline_s=100.0, refits_by_s=100.0)
+    few = limits.end_s()
+    cells = 24_000 * 10_000
+    limits.grounds.__dict__["checked"] = np.zeros(cells, dtype=np.int8)
+    many = limits.end_s()
+    assert few is not None
+    assert many is not None
+    assert 100 - few < 3
+    assert few - many > 20
+
+
 def test_a_race_needs_a_budget() -> None:
     with pytest.raises(ConfigError, match="a deadline or a number of trials"):
         Budget()

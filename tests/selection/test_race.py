@@ -157,6 +157,7 @@ def test_ctrl_c_keeps_what_is_known(
     assert result.winner
 
 
+@pytest.mark.slow
 def test_under_the_clock_it_ends_in_time(
     number_table: Table, inline_engine: Any, tmp_path: Path
 ) -> None:

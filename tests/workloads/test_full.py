@@ -26,8 +26,9 @@ from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.policy import Threshold
 from promise.workloads.tabular.contents import golden_rows
 from promise.workloads.tabular.full import Stream, card, read_judged, train_again
+from promise.workloads.tabular.label import read_label
 from promise.workloads.tabular.sealing import Seal, seal
-from promise.workloads.tabular.table import Sampling, load_table, read_label
+from promise.workloads.tabular.table import Sampling, load_table
 from promise.workloads.tabular.task import table_task
 
 

@@ -11,8 +11,10 @@ import pytest
 from promise.data.infer import infer_schema
 from promise.data.source import open_source
 from promise.errors import ConfigError, DataError
+from promise.workloads.tabular.label import read_label
 from promise.workloads.tabular.learn import request_of
-from promise.workloads.tabular.table import Sampling, Table, load_table, read_label, table_roles
+from promise.workloads.tabular.table import Sampling, Table, load_table, table_roles
+from promise.workloads.tabular.task import request_schema
 
 N = 200
 
@@ -54,14 +56,35 @@ def test_a_gap_before_the_cutoff_is_left_out() -> None:
     assert (table.part == -1).sum() == 5
 
 
-def test_the_time_column_is_told_to_be_no_input() -> None:
-    assert "`when` orders the rows and is no input" in load(events(), time="when").warnings[0]
+def test_what_is_read_of_the_time_column_is_told() -> None:
+    told = load(events(), time="when").warnings
+    assert told == (
+        "`when` orders the rows; of it hour is read, but not weekday, day of the month, month and "
+        "day of year, which the training rows do not cover twice.",
+    )
     assert load(events(), group="shop").warnings == ()
+    short = load(events().slice(0, 50), time="when")
+    assert "`when` orders the rows and is no input" in short.warnings[0]
+    assert "when" not in short.fed
 
 
-def test_a_table_of_a_date_alone_is_refused_with_the_reason() -> None:
-    with pytest.raises(DataError, match=r"'when' is the time, .* keep its hour or weekday"):
-        load(events().select(["when", "sold"]))
+def test_a_date_alone_is_learned_from_once_it_came_round() -> None:
+    alone = events().select(["when", "sold"])
+    assert load(alone).fed == ("when",)
+    with pytest.raises(
+        DataError, match=r"'when' is the time, .* no day, week, month or year twice"
+    ):
+        load(alone.slice(0, 50), time="when")
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_request_has_the_time_where_its_calendar_is_read(ordered: bool) -> None:
+    table = load(events(), time="when")
+    assert request_schema(table, ordered=False).names == ("shop", "order")
+    request = request_schema(table, ordered=ordered, reads=["when", "order"])
+    assert request.names == ("when", "shop", "order")
+    # as an input, rows need no order for it
+    assert request["when"].role == ("time" if ordered else "input")
 
 
 def test_an_entity_orders_rows_of_its_own() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import shutil
 import time
+from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
@@ -21,6 +23,7 @@ from promise.discovery.report import render
 from promise.discovery.timing import Plan
 from promise.discovery.watch import Recorded
 from promise.engine.local import LocalEngine
+from promise.engine.memory import MemoryWatch
 from promise.errors import ArtifactError, FitFailed
 from promise.job import Job
 from promise.metrics.pointwise import all_metrics
@@ -54,34 +57,36 @@ def deliver(
     story = begin_story(learned, ground, options, board, clock, watcher)
     if not learned.listed:
         return _without_model(story, board, options, plan, engine, watcher)
-    multipliers = learned.best.pipeline.multipliers
     story["diagnostics"] = diagnose(
-        learned.table.answer, learned.sealed_y, learned.best.output, multipliers
+        learned.table.answer, learned.sealed_y, learned.best.output, learned.best.multipliers
     )
     watcher.step("asking which columns matter")
-    story["importance"] = [
-        row.to_json()
-        for row in permutation_importance(
-            learned.best.pipeline,
-            learned.metric,
-            learned.sealed,
-            learned.sealed_y,
-            job=job.child("importance", deadline_s=plan.importance),
-            multipliers=multipliers,
-        )
-    ]
+    story["importance"] = _importance(learned, plan, job)
     watcher.step("asking how much data is enough")
     story["curve"] = _curve(learned, plan, engine, job)
-    watcher.step("registering and exporting")
-    version = _register(learned, board, story, ground, options)
-    story["version"] = str(version)
-    export, failure = _export(version, learned, ground, options, watcher)
+    engine.close()  # nothing is fitted any more: what its processes hold is free for the rest
+    with _watched() as watch:
+        watcher.step("registering and exporting")
+        version = _register(learned, board, story, ground, options)
+        story["version"] = str(version)
+        export, failure = _export(version, learned, ground, options, watcher)
     story["export"] = export
-    _close(story, board, options, plan, engine)
+    _close(story, board, options, plan, max(engine.peak_mb, watch.peak_mb))
     if failure is not None:
         raise failure
     watcher.step("done")
     return Found(options.out, plain(story), version)
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[MemoryWatch]:
+    """Watch the memory of this process and its children, after the engine has ended."""
+    watch = MemoryWatch()
+    watch.start()
+    try:
+        yield watch
+    finally:
+        watch.stop()
 
 
 def judge(learned: Learned, seed: int) -> Leaderboard:
@@ -172,6 +177,18 @@ def _versions() -> dict[str, str]:
     return found
 
 
+def _importance(learned: Learned, plan: Plan, job: Job) -> list[dict[str, Any]]:
+    rows = permutation_importance(
+        learned.best.pipeline,
+        learned.metric,
+        learned.sealed,
+        learned.sealed_y,
+        job=job.child("importance", deadline_s=plan.importance),
+        multipliers=learned.best.multipliers,
+    )
+    return [row.to_json() for row in rows]
+
+
 def _curve(learned: Learned, plan: Plan, engine: LocalEngine, job: Job) -> dict[str, Any] | None:
     sampled = learned.table.columns.n_rows < learned.table.n_source_rows
     try:
@@ -200,9 +217,7 @@ def _register(
         "baseline": trivial,
         "rows": board.holdout_rows,
         "split": board.split,
-        "all": all_metrics(
-            learned.table.answer, learned.sealed_y, best.output, best.pipeline.multipliers
-        ),
+        "all": all_metrics(learned.table.answer, learned.sealed_y, best.output, best.multipliers),
     }
     notes = {key: story[key] for key in ("leaderboard", "findings", "importance", "curve")}
     contents = contents_of(
@@ -237,10 +252,10 @@ def _export(
 
 
 def _close(
-    story: dict[str, Any], board: Leaderboard, options: Options, plan: Plan, engine: LocalEngine
+    story: dict[str, Any], board: Leaderboard, options: Options, plan: Plan, peak_mb: float
 ) -> None:
     story["seconds"] = time.monotonic() - plan.start
-    story["peak_memory_mb"] = engine.peak_mb
+    story["peak_memory_mb"] = peak_mb
     write_text(options.out / "report.html", render(plain(story)))
     write_json(options.out / "leaderboard.json", board.to_json())
 
@@ -255,5 +270,5 @@ def _without_model(
 ) -> Found:
     """Tell how far an interrupted race came, by validation scores alone."""
     watcher.warn("no model was trained on all rows; go on with --resume to finish.")
-    _close(story, board, options, plan, engine)
+    _close(story, board, options, plan, engine.peak_mb)
     return Found(options.out, plain(story), None)

@@ -47,6 +47,8 @@ class Shown:
             f"  {run} models list",
             f"  {run} predict {self.found.version} {self.data} --out predictions.csv",
             f"  {python} {out / 'export' / 'evaluate.py'} --data {self.data}",
+            f"  {run} deploy {self.found.version}   # holdout and load test first, then live",
+            f"  {run} serve   # answers POST http://127.0.0.1:8000/v1/models/demo/predict",
             f"  {run} discover YOUR.csv --target COLUMN --budget 5m",
         ]
 

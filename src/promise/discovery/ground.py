@@ -21,14 +21,8 @@ from promise.models.base import ESTIMATORS
 from promise.profiling.checks import Finding, check_split, check_table, schema_with_findings
 from promise.profiling.profile import Profile, profile_source
 from promise.registry.versions import check_name, slug
-from promise.workloads.tabular.table import (
-    Label,
-    Sampling,
-    Table,
-    load_table,
-    read_label,
-    table_roles,
-)
+from promise.workloads.tabular.label import Label, read_label
+from promise.workloads.tabular.table import Sampling, Table, load_table, table_roles
 
 
 @dataclass(frozen=True)
@@ -151,7 +145,7 @@ def _preflight(source: Source, schema: Schema, label: Label, options: Options) -
 def _with_inputs(table: Table, findings: list[Finding]) -> Table:
     """Return the table without the columns that the findings rule out."""
     table = table.with_schema(schema_with_findings(table.schema, findings))
-    if not table.schema.inputs:
+    if not table.fed:
         reasons = "; ".join(f.evidence for f in findings if f.severity == "error")
         raise DataError(f"no column of {table.source.name} is left to learn from: {reasons[:400]}")
     return table

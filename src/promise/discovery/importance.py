@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from promise.data.columns import Array, Columns, IntArray
+from promise.features.views import Views
 from promise.job import Job
 from promise.metrics.pointwise import Metric
 from promise.models.base import ORDER
@@ -58,19 +59,28 @@ def permutation_importance(
     request, y = request.take(rows), y[rows]
     base = metric.utility(y, pipeline.output(request), multipliers)
     found = []
-    for field in pipeline.task.request.inputs:
+    for name in read_columns(pipeline):
         drops = []
         for _ in range(_REPEATS):
             if job.deadline_s is not None and time.monotonic() > job.deadline_s:
                 break
-            shuffled = request[field.name][rng.permutation(len(y))]
-            output = pipeline.output(request.with_columns({field.name: shuffled}))
+            shuffled = request[name][rng.permutation(len(y))]
+            output = pipeline.output(request.with_columns({name: shuffled}))
             drops.append(base - metric.utility(y, output, multipliers))
         if len(drops) == _REPEATS:
             mean = float(np.mean(drops))
             half = _T_95 * float(np.std(drops, ddof=1)) / np.sqrt(len(drops))
-            found.append(Importance(field.name, mean, mean - half, mean + half))
+            found.append(Importance(name, mean, mean - half, mean + half))
     return sorted(found, key=lambda row: -row.mean)
+
+
+def read_columns(pipeline: Pipeline) -> list[str]:
+    """Return the inputs, and a time that orders the rows where its calendar is read besides."""
+    request, views = pipeline.task.request, pipeline.featurize
+    read = {field.name for field in request.inputs}
+    if isinstance(views, Views):
+        read |= {name for fitted in views.views.values() for name in fitted.state["inputs"]}
+    return [name for name in request.names if name in read]
 
 
 def drawn(request: Columns, n_rows: int, rng: np.random.Generator) -> IntArray:

@@ -1,49 +1,42 @@
-"""What a discovery will need, told before anything is loaded: rows, memory, time, and the way out.
-
-Memory is counted as the sum of PSS over all processes, the way the engine watches it. The model is
-additive: what the libraries cost, the typed columns, the matrices, and the fits that run at once.
-Its constants were measured on Linux; `bench/engine.py` prints them beside fresh measurements.
-"""
+"""What a discovery will need, told before anything is loaded: rows, memory, time, the way out."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from promise.data.answer import Answer, Class
+from promise.data.answer import Answer
 from promise.data.rows import Size
 from promise.data.schema import Schema
+from promise.discovery.costs import CHILD_MB, PARENT_MB, ZYGOTE_MB, Costs
 from promise.engine.memory import available_mb
 from promise.errors import MemoryRefused
+from promise.selection.limits import FIT_SHARE
+
+__all__ = ["CHILD_MB", "PARENT_MB", "ZYGOTE_MB", "Costs", "FamilyNeed", "Preflight", "preflight"]
 
 How = Literal["in memory", "sampled", "streamed", "refused"]
 
-PARENT_MB = 235.0  # the command itself: DuckDB, Arrow, scikit-learn, the profile's sketches
-ZYGOTE_MB = 150.0  # the learning libraries, shared with every fit's process
-CHILD_MB = 20.0  # what a fit's process holds of its own before it touches data
-EXTRA_MB = {"deep": 260.0}  # libraries that a fit's process imports by itself
-VERIFY_MB = 110.0  # the fresh interpreter in which an export is verified; libraries are shared
-TYPICAL = 0.4  # what fits take of their worst cases together: they rarely coincide
-CHUNK_ROWS = 65_536  # rows read at once
-LABEL_BYTES = 40.0  # per row of the source while the label is read; 16 once it is
-MAPPED = 1.6  # a matrix read by a fit: its pages, and blocks of it converted
 MIN_ROWS = 1_000  # a discovery below this, though there are more rows, is no help to anyone
 HEADROOM = 0.92  # how much of the bound a plan may use: the model is not exact
 OF_MACHINE = 0.8  # how much of the free memory a run without --memory may use
 
-_WIDTH = {"number": 1.3, "boolean": 1.0, "date": 7.0, "category": 2.0, "text": 16.0}
 _STREAMED = frozenset({"baseline", "linear", "xgboost", "lightgbm"})  # can train past memory
 _MICROSECONDS = {  # per cell and output of one fit on one thread, with default parameters
     "baseline": 0.01,
     "linear": 0.5,
     "decision_tree": 2.0,
-    "random_forest": 40.0,
+    "random_forest": 20.0,
     "xgboost": 18.0,
     "lightgbm": 18.0,
     "mlp": 20.0,
     "lstm": 150.0,
 }
+_GROWING = "random_forest"  # what a fit holds grows with its time, until the clock ends it
+_GROWN = 0.5  # of a forest's worst case comes about even with time enough: not all leaves are pure
+_RACING = 0.6  # share of the budget that the race has
 _READ_MB_PER_S = 40.0
 _FITS_PER_FAMILY = 8  # folds and configurations, without a clock
 
@@ -129,107 +122,6 @@ class Preflight:
         return lines
 
 
-@dataclass(frozen=True)
-class Costs:
-    """The memory model of one table: MiB as a function of rows.
-
-    Examples
-    --------
-    >>> from promise.data.answer import Number
-    >>> from promise.data.schema import Field
-    >>> costs = Costs.of(Size(1_000, True, 8_000), Schema((Field("age", "number"),)), Number())
-    >>> costs.table_mb(2**17)
-    1.0
-    """
-
-    row_bytes: float
-    stored_row_bytes: float
-    columns: int
-    matrix_columns: int
-    classes: int
-    source_rows: int
-
-    @classmethod
-    def of(cls, size: Size, schema: Schema, answer: Answer) -> Costs:
-        """Take the measures of a table from its schema and its size as stored."""
-        types = [field.type for field in schema.fields]
-        stored = size.bytes / max(1, size.rows)
-        texts = types.count("text")
-        # What a stored row holds beyond short cells is text; each text is an object of its own.
-        text_bytes = max(20.0, stored - 8.0 * len(types)) if texts else 0.0
-        inputs = [field.type for field in schema.inputs]
-        return cls(
-            row_bytes=8.0 * len(types) + texts * 57 + text_bytes,
-            stored_row_bytes=stored,
-            columns=len(types),
-            matrix_columns=round(sum(_WIDTH[kind] for kind in inputs)) or 1,
-            classes=answer.n_classes if isinstance(answer, Class) else 0,
-            source_rows=size.rows,
-        )
-
-    def table_mb(self, rows: int) -> float:
-        """Typed columns of so many rows."""
-        return rows * self.row_bytes / 2**20
-
-    def matrix_mb(self, rows: int) -> float:
-        """Featurized rows as float32."""
-        return rows * self.matrix_columns * 4 / 2**20
-
-    def fit_mb(self, family: type[Any], rows: int) -> float:
-        """One fit's process: its libraries, the mapped matrix, the learner and its output."""
-        learner = family.memory_mb(rows, self.matrix_columns, self.classes)
-        libraries = CHILD_MB + EXTRA_MB.get(family.extra or "", 0.0)
-        outputs = rows * 8 * max(1, self.classes) / 2**20
-        return float(libraries + MAPPED * self.matrix_mb(rows) + learner + outputs)
-
-    def view_mb(self, rows: int) -> float:
-        """The process that turns typed columns into matrices: it holds both."""
-        return CHILD_MB + self.table_mb(rows) + 2.0 * self.matrix_mb(rows)
-
-    def chunk_mb(self, rows: int) -> float:
-        """A chunk while it is read: as text, as Arrow and typed."""
-        row_bytes = 3.0 * self.stored_row_bytes + self.row_bytes
-        return min(rows, CHUNK_ROWS) * row_bytes / 2**20
-
-    def reading_mb(self, rows: int) -> float:
-        """The command while it reads: the label of all rows, a chunk, the parts and their sum."""
-        label = self.source_rows * LABEL_BYTES / 2**20
-        return PARENT_MB + label + self.chunk_mb(self.source_rows) + 2.0 * self.table_mb(rows)
-
-    def holding_mb(self, rows: int) -> float:
-        """The command once it has read: the label, the table and its training part."""
-        return PARENT_MB + self.source_rows * 16 / 2**20 + 2.0 * self.table_mb(rows)
-
-    def racing_mb(
-        self, families: Iterable[type[Any]], rows: int, at_once: int, share: float = 1.0
-    ) -> float:
-        """Everything while as many fits run at once, those of the neediest different families."""
-        needs = sorted([self.view_mb(rows), *(self.fit_mb(f, rows) for f in families)])[::-1]
-        running = sum(needs[i % len(needs)] for i in range(at_once))
-        # Fits at once map the same matrix: its pages count once.
-        shared = (at_once - 1) * self.matrix_mb(rows)
-        return self.holding_mb(rows) + ZYGOTE_MB + share * (running - shared)
-
-    def delivering_mb(self, rows: int) -> float:
-        """Everything while the export is verified by an interpreter of its own."""
-        verifying = VERIFY_MB + self.chunk_mb(self.source_rows) + self.matrix_mb(CHUNK_ROWS)
-        return self.holding_mb(rows) + ZYGOTE_MB + verifying
-
-    def peak_mb(
-        self, families: Iterable[type[Any]], rows: int, at_once: int, share: float = 1.0
-    ) -> float:
-        """The largest of reading, racing and delivering.
-
-        With `share` 1 the worst case, which a bound is held against; with `TYPICAL` what a run
-        is expected to reach.
-        """
-        return max(
-            self.reading_mb(rows) + ZYGOTE_MB,
-            self.racing_mb(families, rows, at_once, share),
-            self.delivering_mb(rows),
-        )
-
-
 def preflight(
     size: Size,
     schema: Schema,
@@ -290,12 +182,25 @@ def preflight(
         table_mb=costs.table_mb(rows),
         full_table_mb=costs.table_mb(size.rows),
         memory_mb=bound,
-        peak_mb=costs.peak_mb(able, rows, at_once, TYPICAL),
+        peak_mb=costs.expected_mb(_shares(able, needs, budget_s), rows, at_once),
         at_once=at_once,
         eta_s=_eta_s(size, needs, at_once, budget_s),
         families=needs,
         warnings=_warnings(asked, rows, at_once, threads, left_out, bound),
     )
+
+
+def _shares(
+    families: list[type[Any]], needs: tuple[FamilyNeed, ...], budget_s: float | None
+) -> dict[type[Any], float]:
+    """Return which share of its memory each family's fit reaches in the time that it has."""
+    seconds = {need.name: need.fit_s for need in needs}
+    shares = dict.fromkeys(families, 1.0)
+    for family in families:
+        if family.kind == _GROWING:
+            limit_s = math.inf if budget_s is None else FIT_SHARE * _RACING * budget_s
+            shares[family] = _GROWN * min(1.0, limit_s / max(1e-9, seconds[family.kind]))
+    return shares
 
 
 def _runnable(families: list[type[Any]], schema: Schema) -> list[type[Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from promise.kernels.encoding_calendar import calendar_terms
 from promise.kernels.encoding_categories import (
     add_counts,
     blank_counts,
@@ -53,7 +54,8 @@ def fit_encoding(
     columns
         Name to array of n rows: numbers float64, dates datetime64[us], else objects of str or None.
     schema
-        Fields as JSON; those with the role `input` or `protected` are used.
+        Fields as JSON; those with the role `input` or `protected`, and the plan's calendar, are
+        used.
     y
         Float64 quantities when `n_classes` is 0, else int64 class codes.
     rows
@@ -62,7 +64,7 @@ def fit_encoding(
         `categories` (`ordinal`, `onehot`, `target`, `mixed`, `simple`), `onehot_limit`, `numbers`
         (`raw`, `standard`, `quantile`, `both`, `mean`), `missing_indicators`, `dates`, `text`
         (`none`, `svd`), `text_size`, and, already chosen, `arithmetic` (terms) and `crosses`
-        (pairs).
+        (pairs). Of dates named in `calendar` only those parts are used that come round again.
 
     Examples
     --------
@@ -75,7 +77,8 @@ def fit_encoding(
     >>> state["names"], encode(columns, state)[2].tolist()
     (['a', 'a * a'], [3.0, 9.0])
     """
-    fields = [f for f in schema if f["role"] in ("input", "protected")]
+    read = {f["name"] for f in schema if f["role"] in ("input", "protected")}
+    fields = [f for f in schema if f["name"] in read.union(plan.get("calendar", ()))]
     parts = fit_columns(columns, fields, rows, plan, seed)
     state: dict[str, Any] = {"plan": plan, "seed": seed, "folds": FOLDS, "n_classes": n_classes}
     state["targets"] = target_classes(y, n_classes)
@@ -106,8 +109,13 @@ def fit_columns(
     for field in fields:
         names["number" if field["type"] == "boolean" else field["type"]].append(field["name"])
     terms = [[name] for name in names["number"]] + [list(term) for term in plan["arithmetic"]]
+    cycles = plan["numbers"] not in ("raw", "mean")
+    if "calendar" in plan:
+        for name in [name for name in names["date"] if name in plan["calendar"]]:
+            terms += calendar_terms(columns[name], name, cycles=cycles)
+            names["date"].remove(name)
     if plan["dates"]:
-        terms += date_terms(names["date"], cycles=plan["numbers"] not in ("raw", "mean"))
+        terms += date_terms(names["date"], cycles=cycles)
     few = hash_sample(columns, rows, FIT_ROWS, seed)
     parts = [
         fit_numbers(few, terms, way, plan["missing_indicators"] and way != "quantile")

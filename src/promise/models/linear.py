@@ -11,13 +11,18 @@ from promise.data.answer import Class, Number
 from promise.data.columns import Array, Columns, FloatArray
 from promise.job import Job
 from promise.kernels.linear import (
+    CACHE_VALUES,
+    LOO_ROWS,
     contributions_linear,
     fit_linear,
     load_linear,
     predict_linear,
     save_linear,
 )
-from promise.models.base import MATRIX, Choice, Examples, Range, Space
+from promise.models.base import MATRIX, Choice, Examples, Range, Space, fit_terms
+
+FEW_COLUMNS = 600
+"""Up to so many columns the leave-one-out search takes five times the rows, as in the kernel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,17 +93,8 @@ class Linear:
 
     def fit(self, train: Examples, valid: Examples | None, job: Job) -> FittedLinear:
         """Learn; `valid`, when given, chooses the logistic penalty."""
-        model = fit_linear(
-            train.matrix,
-            train.y,
-            train.n_classes,
-            asdict(self),
-            valid=None if valid is None else (valid.matrix, valid.y),
-            weight=train.weight,
-            seed=job.seed,
-            threads=job.threads,
-            deadline_s=job.deadline_s,
-        )
+        terms = fit_terms(train, valid, job)
+        model = fit_linear(train.matrix, train.y, train.n_classes, asdict(self), **terms)
         return FittedLinear(model)
 
     def at_rounds(self, rounds: int) -> Self:
@@ -116,10 +112,18 @@ class Linear:
 
     @classmethod
     def memory_mb(cls, rows: int, columns: int, classes: int) -> float:
-        """Return the memory of cached blocks, the normal equations and the coefficients."""
-        cached = min(rows * columns * 4, 2**25 * 4)
-        blocks = 12 * min(rows * columns, 2**21)
-        solved = 3 * 8 * min(columns, rows) ** 2 if classes == 0 else 0
-        coefficients = 25 * 8 * columns * max(1, classes)
+        """Return the memory of the widest basis that races by default: random features.
+
+        Quantities hold rows and products of the leave-one-out search and the normal equations,
+        classes the blocks that every step of their optimiser passes over.
+        """
+        width = columns + cls.components
+        blocks = 12 * min(rows * width, 2**21)
+        coefficients = 25 * 8 * width * max(1, classes)
         labels = 8 * rows * max(2, classes)
-        return 3.0 + (cached + blocks + solved + coefficients + labels) / 2**20
+        if classes:
+            learned = min(rows * width * 4, CACHE_VALUES * 4)
+        else:
+            apart = min(rows, LOO_ROWS if width > FEW_COLUMNS else 5 * LOO_ROWS)
+            learned = 8 * (4 * apart * width + 3 * min(width, rows) ** 2)
+        return 3.0 + (blocks + learned + coefficients + labels) / 2**20

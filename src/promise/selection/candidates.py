@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -177,7 +177,7 @@ class Trial:
     Parameters
     ----------
     score
-        The metric over the pooled validation rows of `folds`.
+        The metric over the validation rows of `folds`; a row validated again counts again.
     rank_score
         The same with its sign made larger-is-better, and corrected for the folds it lacks.
     rounds
@@ -227,14 +227,27 @@ class Trial:
         return max(1, round(float(np.mean(known)))) if known else None
 
 
-def pooled(trial: Trial, folds: list[tuple[IntArray, IntArray]], n_rows: int) -> Array:
-    """Put a trial's validation outputs where their rows are; NaN in rows it has not covered."""
-    whole: Array | None = None
-    for fold, path in zip(trial.folds, trial.outputs, strict=True):
-        part = np.load(path)
-        if whole is None:
-            whole = np.full((n_rows, *part.shape[1:]), np.nan)
-        whole[folds[fold][1]] = part
-    if whole is None:
+def pooled(trial: Trial, folds: Sequence[tuple[IntArray, IntArray]]) -> Array:
+    """Put a trial's validation outputs one after the other, fold by fold.
+
+    Returns
+    -------
+    One row for each validated row of all the folds; NaN in those of folds that it has not seen. A
+    single fold's outputs stay mapped from the disk.
+    """
+    if not trial.outputs:
         raise ArtifactError(f"trial {trial.name!r} has no outputs to pool.")
+    parts = [np.load(path, mmap_mode="r") for path in trial.outputs]
+    if len(folds) == 1:
+        return np.asarray(parts[0])
+    ends = np.cumsum([len(check) for _, check in folds])
+    whole: Array = np.full((int(ends[-1]), *parts[0].shape[1:]), np.nan)
+    for fold, part in zip(trial.folds, parts, strict=True):
+        whole[ends[fold] - len(part) : ends[fold]] = part
     return whole
+
+
+def seen(trial: Trial, folds: Sequence[tuple[IntArray, IntArray]]) -> tuple[Array, IntArray]:
+    """Return a trial's validation outputs in the folds that it has seen, and whose they are."""
+    parts = [np.load(path, mmap_mode="r") for path in trial.outputs]
+    return np.concatenate(parts), np.concatenate([folds[fold][1] for fold in trial.folds])

@@ -291,8 +291,9 @@ def standard_error(result: RaceResult, trial: Trial, check: Array, seed: int) ->
     """Return the standard error of a score on the fixed validation rows."""
     if trial.name not in result.outputs:
         return 0.0
-    output = result.outputs[trial.name][check]
-    low, high = bootstrap_interval(result.grounds.metric, result.y[check], output, seed=seed, n=200)
+    # the first fold's rows come first
+    output, y = result.outputs[trial.name][: len(check)], result.y[: len(check)]
+    low, high = bootstrap_interval(result.grounds.metric, y, output, seed=seed, n=200)
     return 0.0 if math.isnan(low) else (high - low) / 3.92
 
 

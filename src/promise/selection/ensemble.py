@@ -132,6 +132,7 @@ def choose_blend(
     costs: FloatArray | None = None,
     cost_limit: float = np.inf,
     multipliers: Array | None = None,
+    rows: Array | None = None,
 ) -> Choice:
     """Choose a blend on all rows, and judge on exchanged halves whether blending helps.
 
@@ -139,6 +140,8 @@ def choose_blend(
     ----------
     outputs
         Best first; those past `POOL` are not looked at.
+    rows
+        Which row an output is of, where some have several: these stay in one half.
     """
     rng = np.random.default_rng(seed)
     classes = 1 if outputs[0].ndim == 1 else outputs[0].shape[1]
@@ -158,6 +161,9 @@ def choose_blend(
         )
 
     halves = np.arange(len(y)) % 2
+    if rows is not None:
+        of_row = np.unique(rows[shuffled], return_inverse=True)[1]
+        halves = (rng.permutation(int(of_row.max()) + 1) % 2)[of_row]
     pooled_blend, pooled_single = np.empty_like(pool[0]), np.empty_like(pool[0])
     for half in (0, 1):
         known, unseen = np.flatnonzero(halves != half), np.flatnonzero(halves == half)

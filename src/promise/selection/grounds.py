@@ -6,6 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,17 @@ class Grounds:
         """The multipliers that make plain probabilities decide fairly under the metric."""
         return neutral_multipliers(self.metric, self.train.y, self.train.n_classes)
 
+    @cached_property
+    def checked(self) -> IntArray:
+        """Positions of the validated rows, fold by fold; repeated folds repeat them."""
+        found: IntArray = np.concatenate([check for _, check in self.folds])
+        return found
+
+    @cached_property
+    def repeats(self) -> int:
+        """How often rows are validated, at most."""
+        return int(np.bincount(self.checked).max())
+
     @property
     def journal(self) -> Path:
         """The race's journal."""
@@ -87,7 +99,7 @@ class Grounds:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The hurdles in order."""
-        return stages(len(self.sizes), len(self.folds))
+        return stages(len(self.sizes), len(self.folds), self.repeats)
 
     @property
     def last_rung(self) -> int:

@@ -25,6 +25,12 @@ OPENING_SHARE = 0.3
 REFITS = 4
 """The time for so many refits of the best is kept."""
 
+CELL_S = 1e-7
+"""What each row × class of the validation outputs takes at the end: read, softened, scored."""
+
+BLENDED_CELL_S, BLENDED_CELLS = 2.5e-7, 4_000_000
+"""What those take that a temperature and a blend are chosen on, and how many these are at most."""
+
 PROCESS_MB = 80.0
 """What a fit's process costs beside the fit."""
 
@@ -95,8 +101,14 @@ class Limits:
         """When fits must have ended, so that the best can still be refitted."""
         end = self.budget.deadline_s
         if end is not None and self.budget.refits_by_s is not None:
-            end = min(end, self.budget.refits_by_s - self.refit_seconds())
+            after = self.refit_seconds() + self.conclude_seconds()
+            end = min(end, self.budget.refits_by_s - after)
         return end
+
+    def conclude_seconds(self) -> float:
+        """Expect how long ranking, blending and calibrating take once the race has ended."""
+        cells = len(self.grounds.checked) * max(1, self.grounds.train.n_classes)
+        return 0.2 + CELL_S * cells + BLENDED_CELL_S * min(cells, BLENDED_CELLS)
 
     def in_order(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Put the quick families first where the first of each already takes much of the time."""

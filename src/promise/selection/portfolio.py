@@ -88,7 +88,7 @@ def portfolio(
     Parameters
     ----------
     schema
-        Of the table; its inputs feed the views.
+        Of the table; its inputs feed the views, and the calendar of its time column.
     ordered
         Whether rows have an order in time, which sequence models need.
     families
@@ -102,7 +102,6 @@ def portfolio(
     if preset not in PRESETS:
         raise ConfigError(f"there is no preset {preset!r}; {near(preset, PRESETS)}")
     absent = skipped_families(preset, answer=answer, ordered=ordered, families=families)
-    inputs = Schema(schema.inputs)
     counts: dict[str, int] = {}
     chosen = []
     for family, view_name, params in with_families(PRESETS[preset], families):
@@ -115,7 +114,7 @@ def portfolio(
             Candidate(
                 name=f"{family}-{counts[family]:02d}",
                 view=view_name,
-                features=view(view_name, inputs),
+                features=view(view_name, schema),
                 estimator=found(**{k: v for k, v in params.items() if k in known}),
             )
         )

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from promise.data.columns import Array
+from promise.data.columns import Array, IntArray
 from promise.kernels.calibrating import apply_temperature, fit_multipliers, fit_temperature
 from promise.metrics.pointwise import Metric
 from promise.selection.board import BASELINE, Board, Entry
-from promise.selection.candidates import Trial, pooled
+from promise.selection.candidates import Trial, pooled, seen
 from promise.selection.ensemble import POOL, blended, choose_blend
 from promise.selection.grounds import Grounds
 
@@ -24,6 +24,12 @@ LATENCY_MS = 20.0
 
 BLEND_CELLS = 40_000_000
 """Outputs held at once have at most so many cells (320 MB): thousands of classes do not blend."""
+
+TEMPERED_CELLS = 4_000_000
+"""A temperature, one number, is fitted on rows × classes of about this many."""
+
+TEMPERED_ROWS = 500
+"""But on so many rows at least."""
 
 TUNED_CELLS = 400_000
 """Multipliers are searched on at most so many rows × classes; above, they follow the shares."""
@@ -53,11 +59,13 @@ class RaceResult:
         `"ensemble"`, or the name of a trial.
     outputs
         By name, for the blend and the listed trials (only the winner where there are very many
-        classes): validation output of each training row, NaN in rows that are not covered.
+        classes): validation outputs of `grounds.checked`, NaN in folds that it has not seen.
     finish
         By name: temperature and multipliers, fitted on those outputs.
     scores
         By name: the metric on the covered rows, with the finish.
+    y
+        Labels of `grounds.checked`.
     skipped
         Families that did not race, and why.
     stopped
@@ -107,7 +115,7 @@ def conclude(
     good = [t for t in trials if t.ok]
     listed = best_of_families(trials)
     names = {t.name for t in listed}
-    y, metric = grounds.train.y, grounds.metric
+    y, metric = grounds.train.y[grounds.checked], grounds.metric
     neutral = grounds.neutral
     outputs: dict[str, Array] = {}
     blend: tuple[tuple[Trial, float], ...] = ()
@@ -119,8 +127,10 @@ def conclude(
     roomy = len(y) * max(1, grounds.train.n_classes) * len(listed) <= BLEND_CELLS
     for trial in listed:
         if trial.ok and (roomy or trial.name == winner):
-            outputs[trial.name] = pooled(trial, list(grounds.folds), len(y))
-    finish = {n: finish_of(metric, y, out, neutral, is_winner=n == winner)
+            outputs[trial.name] = pooled(trial, grounds.folds)
+    # a row that was validated again says nothing new of how to decide
+    once = slice(len(y)) if grounds.repeats == 1 else first_times(grounds.checked)
+    finish = {n: finish_of(metric, y[once], out[once], neutral, is_winner=n == winner)
               for n, out in outputs.items()}  # fmt: skip
     scores = {n: score_of(metric, y, out, finish[n]) for n, out in outputs.items()}
     plain = Finish(multipliers=None if neutral is None else tuple(neutral.tolist()))
@@ -145,14 +155,23 @@ def conclude(
     )
 
 
+def first_times(rows: IntArray) -> IntArray:
+    """Return where each row is met for the first time, in order."""
+    found: IntArray = np.sort(np.unique(rows, return_index=True)[1])
+    return found
+
+
 def blend_of(
     grounds: Grounds, good: Sequence[Trial], latency_ms: float | None
 ) -> tuple[tuple[tuple[Trial, float], ...], Array]:
     """Choose the blend among trials that cover the same rows; no members where it does not win."""
-    y = grounds.train.y
+    checked = grounds.checked
+    y = grounds.train.y[checked]
     cells = len(y) * max(1, grounds.train.n_classes)
     pool = diverse(comparable(good), min(POOL, max(1, BLEND_CELLS // cells)))
-    whole = [pooled(t, list(grounds.folds), len(y)) for t in pool]
+    if len(pool) < 2:
+        return (), np.zeros(0)
+    whole = [pooled(t, grounds.folds) for t in pool]
     covered = np.isfinite(whole[0].reshape(len(y), -1)).all(axis=1)
     choice = choose_blend(
         [w[covered] for w in whole],
@@ -162,6 +181,7 @@ def blend_of(
         costs=np.array([t.predict_ms for t in pool]),
         cost_limit=LATENCY_MS if latency_ms is None else latency_ms,
         multipliers=grounds.neutral,
+        rows=checked[covered] if grounds.repeats > 1 else None,
     )
     if not choice.wins:
         return (), whole[0]
@@ -205,10 +225,13 @@ def trial_of(grounds: Grounds, entry: Entry) -> Trial:
     )
     if not fits:
         return trial
-    output = pooled(trial, list(grounds.folds), grounds.train.n_rows)
+    if len(fits) == 1:  # it was scored in its own process, on the same rows in the same way
+        score = fits[0].score
+        return replace(trial, score=score, rank_score=grounds.metric.sign * score)
+    output, rows = seen(trial, grounds.folds)
     neutral = grounds.neutral
     finish = Finish(multipliers=None if neutral is None else tuple(neutral.tolist()))
-    score = score_of(grounds.metric, grounds.train.y, output, finish)
+    score = score_of(grounds.metric, grounds.train.y[rows], output, finish)
     return replace(trial, score=score, rank_score=grounds.metric.sign * score)
 
 
@@ -276,7 +299,8 @@ def finish_of(
     shown, truth = output[covered], y[covered].astype(np.int64)
     temperature = None
     if is_winner:
-        temperature = float(fit_temperature(shown, truth))
+        step = -(-len(shown) // max(TEMPERED_ROWS, TEMPERED_CELLS // shown.shape[1])) or 1
+        temperature = float(fit_temperature(shown[::step], truth[::step]))
         shown = apply_temperature(shown, temperature)
     if metric.kind != "decision" or metric.name == "accuracy":
         return Finish(temperature)

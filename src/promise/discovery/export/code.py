@@ -67,6 +67,7 @@ def _live(plan: ExportPlan) -> dict[Name, frozenset[str]]:
     numbers = {str(p["numbers"]) for p in plans}
     numbers |= {"quantile", "standard"} if "both" in numbers else set()
     texts = {"svd"} if "text" in types and any(p["text"] == "svd" for p in plans) else set()
+    calendars = {"calendar"} if any(p.get("calendar") for p in plans) else set()
     formats = {"csv", "parquet", str((plan.reader or {}).get("format", "csv"))}
     bases = {str(m.params.get("basis", "none")) for m in plan.members if m.family == "linear"}
     live = {
@@ -74,7 +75,7 @@ def _live(plan: ExportPlan) -> dict[Name, frozenset[str]]:
         Name("reading", "read_chunks"): formats,
         Name("parsing", "parse_column"): types,
         Name("encoding", "encode_rows"): _part_kinds(types, plans),
-        Name("encoding", "fit_columns"): texts,
+        Name("encoding", "fit_columns"): texts | calendars,
         Name("encoding_numbers", "encode_numbers"): numbers,
         Name("encoding_numbers", "fit_number"): numbers,
         Name("encoding_categories", "category_ways"): {str(p["categories"]) for p in plans},

@@ -89,7 +89,8 @@ def constants(plan: ExportPlan) -> str:
         lines.append('FIELDS: list[dict[str, Any]] = SCHEMA["fields"]')
     else:
         lines.append(assignment("FIELDS", fields, "list[dict[str, Any]]"))
-    lines.append('INPUTS = [field for field in FIELDS if field["role"] in ("input", "protected")]')
+    roles = '("input", "protected", "time")' if reads_the_time(plan) else '("input", "protected")'
+    lines.append(f'INPUTS = [field for field in FIELDS if field["role"] in {roles}]')
     if "lstm" not in plan.families or plan.order is None:
         return "\n".join([*lines, "# The columns that an answer needs.", "REQUEST = INPUTS"])
     lines.append("# What puts the rows in order.")
@@ -97,6 +98,12 @@ def constants(plan: ExportPlan) -> str:
     lines += ["# Under no name that a column can have.", assignment("ORDER", ORDER)]
     lines += ['ORDERED = [f for f in FIELDS if f["name"] in (TIME, ENTITY) and f not in INPUTS]']
     return "\n".join([*lines, "# The columns that an answer needs.", "REQUEST = INPUTS + ORDERED"])
+
+
+def reads_the_time(plan: ExportPlan) -> bool:
+    """Say whether what orders the rows is read for its calendar besides."""
+    plans = [view.plan for view in views_of(plan.members)[0]]
+    return plan.order is not None and any(plan.order.time in p.get("calendar", ()) for p in plans)
 
 
 def reader_of(plan: ExportPlan) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def contents_of(
 
 def request_names(listed: Listed) -> list[str]:
     """Return the columns that a request of this pipeline has."""
-    return list(listed.pipeline.task.request.names)
+    return list(listed.request.names)
 
 
 def golden_rows(source: Source, rows: Array, names: list[str]) -> pa.Table:

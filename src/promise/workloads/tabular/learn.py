@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from promise.data.columns import Array, Columns
+from promise.data.schema import Schema
 from promise.data.split import folds as split_folds
 from promise.engine.base import Engine
 from promise.errors import ArtifactError
@@ -31,6 +33,8 @@ from promise.selection.refit import Refit, refit
 from promise.selection.result import ENSEMBLE, RaceResult
 from promise.workloads.tabular.table import Table
 from promise.workloads.tabular.task import table_task
+
+_DRAW = 7919  # between the seeds of repeated draws of the folds
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,12 @@ class Listed:
     ----------
     members
         What it consists of: trials with their weights, best first.
+    request
+        The fields that its pipeline reads.
+    multipliers
+        What its decisions weigh each class with; None: the likeliest class.
+    load
+        Reads its pipeline from the disk: a large forest takes no memory until someone asks.
     output
         Raw outputs on the holdout rows.
     recipe
@@ -83,13 +93,20 @@ class Listed:
     family: str
     validation_score: float
     members: tuple[tuple[Trial, float], ...]
-    pipeline: Pipeline
+    request: Schema
+    multipliers: Array | None
+    load: Callable[[], Pipeline]
     output: Array
     fit_seconds: float
     predict_ms: float
     size_mb: float
     recipe: dict[str, Any]
     note: str = ""
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline, loaded anew: keep it only as long as it is needed."""
+        return self.load()
 
 
 @dataclass(frozen=True)
@@ -151,15 +168,24 @@ def _race(
 ) -> RaceResult:
     train = table.examples(table.train)
     n_classes = train.n_classes
-    k = n_folds(train.n_rows, n_columns=len(table.schema.inputs), n_classes=n_classes)
-    parts = split_folds(
-        table.split,
-        k,
-        table.rows[table.train],
-        y=train.y,
-        time=_values(table, "time"),
-        group=_values(table, "group"),
+    k, repeats = n_folds(
+        train.n_rows,
+        n_columns=len(table.schema.inputs),
+        n_classes=n_classes,
+        repeatable=table.split.kind in ("random", "stratified"),
     )
+    parts = [
+        fold
+        for draw in range(repeats)
+        for fold in split_folds(
+            replace(table.split, seed=table.split.seed + _DRAW * draw),
+            k,
+            table.rows[table.train],
+            y=train.y,
+            time=_values(table, "time"),
+            group=_values(table, "group"),
+        )
+    ]
     candidates = portfolio(
         terms.preset,
         schema=table.schema,
@@ -221,7 +247,8 @@ def _list(table: Table, result: RaceResult, refits: dict[str, Refit]) -> list[Li
     for name, family, members in standings:
         if not all(t.name in refits and refits[t.name].ok for t, _ in members):
             continue
-        pipeline = _assemble(table, result, name, members, refits)
+        load = partial(_assemble, table, result, name, members, refits)
+        pipeline = load()
         output, predict_ms = _timed(pipeline, request)
         made = [refits[t.name] for t, _ in members]
         rows.append(
@@ -230,7 +257,9 @@ def _list(table: Table, result: RaceResult, refits: dict[str, Refit]) -> list[Li
                 family=family,
                 validation_score=result.scores[name],
                 members=members,
-                pipeline=pipeline,
+                request=pipeline.task.request,
+                multipliers=pipeline.multipliers,
+                load=load,
                 output=output,
                 fit_seconds=sum(r.seconds for r in made),
                 predict_ms=predict_ms,
@@ -259,7 +288,12 @@ def _assemble(
     finish = result.finish[name]
     ordered = any(trial.candidate.estimator.ordered for trial, _ in members)
     return Pipeline(
-        task=table_task(table, result.grounds.metric.name, ordered=ordered),
+        task=table_task(
+            table,
+            result.grounds.metric.name,
+            ordered=ordered,
+            reads={name for fitted in views.values() for name in fitted.state["inputs"]},
+        ),
         featurize=Views(views),
         score=Blend(tuple(parts), finish.temperature),
         decide=Threshold(table.answer, finish.multipliers),

@@ -16,8 +16,9 @@ from promise.metrics.pointwise import all_metrics, default_metric
 from promise.pipeline.order import Order, Outcome, Workload
 from promise.workloads.tabular.contents import contents_of
 from promise.workloads.tabular.full import train_again
+from promise.workloads.tabular.label import read_label
 from promise.workloads.tabular.learn import Learned, Terms, learn
-from promise.workloads.tabular.table import Sampling, load_table, read_label, table_roles
+from promise.workloads.tabular.table import Sampling, load_table, table_roles
 from promise.workloads.tabular.task import NAME
 
 _REFIT_SHARE = 0.2
@@ -82,7 +83,7 @@ def _train_by_race(source: Source, order: Order, tell: Callable[[str], None]) ->
 def outcome_of(learned: Learned, seed: int, *, peak_mb: float) -> Outcome:
     """Return the winner with everything that its version keeps."""
     best, table = learned.best, learned.table
-    multipliers = best.pipeline.multipliers
+    multipliers = best.multipliers
     metric, y = learned.metric, learned.sealed_y
     everything = all_metrics(table.answer, y, best.output, multipliers)
     low, high = bootstrap_interval(

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 
-from promise.data.answer import Answer, Class, Number
+from promise.data.answer import Answer, Class
 from promise.data.columns import Array, Columns, IntArray
 from promise.data.infer import read_columns
 from promise.data.sample import Strategy, sample_rows
 from promise.data.schema import Schema
 from promise.data.source import Source
 from promise.data.split import Split, choose_split
-from promise.data.target import check_target, infinite, label_answer, labelled
 from promise.errors import ConfigError, DataError, near
-from promise.kernels.parsing import label_codes, parse_columns
-from promise.kernels.rows import row_hash
-from promise.metrics.pointwise import metrics_for
+from promise.features.table import calendar_of
+from promise.kernels.encoding_calendar import ROUNDS, calendar_parts
 from promise.models.base import Examples
 from promise.pipeline.holdout import group_codes
 from promise.pipeline.request import row_order
+from promise.workloads.tabular.label import Label, read_label
+
+__all__ = ["Label", "Sampling", "Table", "load_table", "read_label", "table_roles"]
 
 HOLDOUT, TRAIN = 1, 0
 _STRATA = 10  # quantile bins of a number to stratify by
@@ -32,9 +33,6 @@ ROLES = ("label", "time", "group", "entity", "input", "protected", "ignore", "id
 """The parts that a column of a table can play."""
 
 _ONCE = ROLES[:4]
-
-_LABELS = 2_000_000
-"""Labels of more rows than this are kept for a hashed part of them only."""
 
 
 def table_roles(schema: Schema, roles: Mapping[str, str], target: str) -> Schema:
@@ -59,100 +57,6 @@ def table_roles(schema: Schema, roles: Mapping[str, str], target: str) -> Schema
     if roles.get(target, "label") != "label":
         raise ConfigError(f"{target!r} is the target, it cannot be the {roles[target]} as well.")
     return schema.with_roles(roles)
-
-
-@dataclass(frozen=True)
-class Label:
-    """The label of every row of the source, or of a hashed part of a very large one.
-
-    Parameters
-    ----------
-    values
-        Typed values of the labelled rows that are kept, in order.
-    rows
-        Their row numbers in the source.
-    n_source_rows
-        How many rows the source has, labelled or not.
-    unlabelled
-        How many rows have no label and are left out.
-    """
-
-    values: Array
-    rows: IntArray
-    answer: Answer
-    n_source_rows: int
-    unlabelled: int
-
-    @property
-    def n_labelled(self) -> int:
-        """How many rows have a label."""
-        return self.n_source_rows - self.unlabelled
-
-    @property
-    def y(self) -> Array:
-        """Class codes or float64 quantities."""
-        if isinstance(self.answer, Class):
-            return label_codes(self.values, list(self.answer.classes))
-        return self.values.astype(np.float64)
-
-
-def read_label(
-    source: Source,
-    schema: Schema,
-    target: str,
-    *,
-    seed: int,
-    least: int = 0,
-    metric: str | None = None,
-) -> Label:
-    """Read and judge the target; every way in which it cannot be learned is told in words.
-
-    Parameters
-    ----------
-    least
-        How many rows are wanted in any case; twice as many labels are kept.
-    metric
-        A metric of numbers makes a target of few whole numbers a number, not a class.
-    """
-    if target not in schema:
-        raise DataError(f"{source.name} has no column {target!r}; {near(target, schema.names)}")
-    field, fields = schema[target], schema.only((target,)).to_json()
-    share = max(_LABELS, 2 * least) / max(1, source.size().rows)
-    limit = np.uint64(min(1.0, share) * (2**64 - 1025))
-    parts, kept, n_rows, unlabelled = [], [], 0, 0
-    for first, table in source.batches([target]):
-        rows = np.arange(first, first + table.num_rows)
-        if field.type == "number":
-            _refuse_infinite(table[target], rows, target)
-        values = parse_columns(table, fields)[target]
-        known = labelled(values)
-        n_rows, unlabelled = n_rows + len(rows), unlabelled + int((~known).sum())
-        keep = row_hash(rows, seed) <= limit if share < 1 else np.ones(len(rows), dtype=np.bool_)
-        parts.append(values[keep])
-        kept.append(rows[keep])
-    values = np.concatenate(parts) if parts else np.zeros(0)
-    check_target(values, field)
-    known = labelled(values)
-    answer = label_answer(values[known], field)
-    if field.type == "number" and metric in {m.name for m in metrics_for(Number())}:
-        answer = Number()
-    return Label(
-        values[known],
-        np.concatenate(kept)[known],
-        answer,
-        n_rows,
-        unlabelled,
-    )
-
-
-def _refuse_infinite(column: Any, rows: IntArray, target: str) -> None:
-    mask = infinite(column)
-    if mask.any():
-        raise DataError(
-            f"{target!r} is infinite in row {rows[mask][0]} (rows count from 0), {int(mask.sum())} "
-            f"times in rows {rows[0]} to {rows[-1]}: nothing can be learned from that; leave these "
-            "rows out, or put a number in their place."
-        )
 
 
 @dataclass(frozen=True)
@@ -199,10 +103,9 @@ class Table:
         return None if field is None else self.columns[field.name]
 
     def examples(self, positions: IntArray) -> Examples:
-        """Return the rows at these positions as examples of the input columns."""
-        inputs = tuple(field.name for field in self.schema.inputs)
+        """Return the rows at these positions as examples of the columns that feed the model."""
         return Examples(
-            columns=self.columns.only(inputs).take(positions),
+            columns=self.columns.only(self.fed).take(positions),
             y=self.y[positions],
             answer=self.answer,
             rows=self.rows[positions],
@@ -216,14 +119,32 @@ class Table:
         return group_codes(self.columns[self.split.column][positions])
 
     @property
+    def fed(self) -> tuple[str, ...]:
+        """Names of the columns that feed the model: the inputs, and a time for its calendar."""
+        calendar = calendar_of(self.schema) if self.calendar else []
+        return (*(field.name for field in self.schema.inputs), *calendar)
+
+    @cached_property
+    def calendar(self) -> tuple[str, ...]:
+        """Parts of the time column that the training rows saw come round twice: features."""
+        found = calendar_of(self.schema)
+        return tuple(calendar_parts(self.columns[found[0]][self.train])) if found else ()
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What the split keeps from the models, in sentences."""
         if self.split.kind != "temporal":
             return ()
-        return (
-            f"`{self.split.column}` orders the rows and is no input: what depends on its hour, "
-            "weekday or month is learned only where other columns hold these.",
-        )
+        lost = [part for part in ROUNDS if part not in self.calendar]
+        if not lost:
+            return ()
+        orders, unseen = f"`{self.split.column}` orders the rows", _listed(lost)
+        why = "which the training rows do not cover twice"
+        if self.calendar:
+            verb = "is" if len(self.calendar) == 1 else "are"
+            read = f"{_listed(self.calendar)} {verb} read"
+            return (f"{orders}; of it {read}, but not {unseen}, {why}.",)
+        return (f"{orders} and is no input: nothing is learned from its {unseen}, {why}.",)
 
     @property
     def ordered(self) -> bool:
@@ -239,6 +160,12 @@ class Table:
     def with_schema(self, schema: Schema) -> Table:
         """Return the same rows under other roles."""
         return replace(self, schema=schema)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    """Return parts of a date in words, joined."""
+    words = ["day of the month" if part == "day" else part for part in parts]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _at(values: Array | None, positions: IntArray) -> Array | None:
@@ -320,14 +247,13 @@ def load_table(
         schema = schema.with_roles({split.column: "time"})
     if split.kind == "grouped" and split.column:
         schema = schema.with_roles({split.column: "group"})
-    _check_roles(source, schema)
     part = split.holdout(
         rows,
         y=y,
         time=columns[split.column] if split.kind == "temporal" and split.column else None,
         group=columns[split.column] if split.kind == "grouped" and split.column else None,
     )
-    return Table(
+    table = Table(
         source=source,
         schema=schema,
         target=target,
@@ -340,23 +266,29 @@ def load_table(
         n_source_rows=label.n_source_rows,
         unlabelled=label.unlabelled,
     )
+    _check_roles(table)
+    return table
 
 
-def _check_roles(source: Source, schema: Schema) -> None:
+def _check_roles(table: Table) -> None:
     """Refuse roles that leave nothing to learn from, or an entity without a time."""
+    schema = table.schema
     entity = schema.find("entity")
     if entity is not None and schema.find("time") is None:
         raise ConfigError(
             f"{entity.name!r} is the entity whose rows follow one another in time, but no column "
             "is the time: say --column time=COLUMN."
         )
-    if not schema.inputs:
+    if not table.fed:
         played = ", ".join(f"{field.name!r} is the {field.role}" for field in schema)
         reason = (
             ""
             if schema.find("time") is None
             else (
-                "; a time only orders the rows, so keep its hour or weekday in a column of its own"
+                "; of a time only what comes round again is learned from (hour, weekday, month), "
+                "and the training rows cover no day, week, month or year twice: add rows"
             )
         )
-        raise DataError(f"no column of {source.name} is left to learn from: {played}{reason}.")
+        raise DataError(
+            f"no column of {table.source.name} is left to learn from: {played}{reason}."
+        )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+
 import numpy as np
 
 from promise.data.answer import Class
@@ -12,8 +15,16 @@ from promise.workloads.tabular.table import Table
 NAME = "tabular"
 
 
-def table_task(table: Table, metric: str, *, ordered: bool = False) -> Task:
-    """Return the task of a loaded table; its last resort is the training prior."""
+def table_task(
+    table: Table, metric: str, *, ordered: bool = False, reads: Collection[str] = ()
+) -> Task:
+    """Return the task of a loaded table; its last resort is the training prior.
+
+    Parameters
+    ----------
+    ordered, reads
+        As for `request_schema`.
+    """
     y = table.y[table.train]
     if isinstance(table.answer, Class):
         heuristic = np.bincount(y, minlength=table.answer.n_classes) / len(y)
@@ -21,7 +32,7 @@ def table_task(table: Table, metric: str, *, ordered: bool = False) -> Task:
         heuristic = np.array([y.mean()])
     return Task(
         workload=NAME,
-        request=request_schema(table, ordered=ordered),
+        request=request_schema(table, ordered=ordered, reads=reads),
         answer=table.answer,
         label=table.target,
         metric=metric,
@@ -30,12 +41,27 @@ def table_task(table: Table, metric: str, *, ordered: bool = False) -> Task:
     )
 
 
-def request_schema(table: Table, *, ordered: bool) -> Schema:
-    """Return the fields of a request: the inputs, and what orders rows where a model reads that."""
+def request_schema(table: Table, *, ordered: bool, reads: Collection[str] = ()) -> Schema:
+    """Return the fields of a request: the inputs, and what orders rows where a model reads that.
+
+    Parameters
+    ----------
+    ordered
+        Whether a model reads the rows before a row.
+    reads
+        The columns that the features read. A time that is read for its calendar alone is an input
+        like others: rows need no order for it.
+    """
     order = ("time", "entity") if ordered else ()
     names = {field.name for field in table.schema.inputs}
-    return table.schema.only(
-        tuple(f.name for f in table.schema if f.name in names or f.role in order)
+    names |= {field.name for field in table.schema if field.role in order}
+    calendar = {name for name in table.fed if name in reads} - names
+    return Schema(
+        tuple(
+            replace(field, role="input") if field.name in calendar else field
+            for field in table.schema
+            if field.name in names | calendar
+        )
     )
 
 
