@@ -86,3 +86,25 @@ def test_an_absent_file_and_model_are_told(
     monkeypatch.setenv("PROMISE_HOME", str(tmp_path / "home"))
     assert "nothere.csv" in fail(capsys, "profile", str(tmp_path / "nothere.csv"))
     assert "no model 'churn'" in fail(capsys, "models", "show", "churn")
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (("serve", "--workers", "0"), "'--workers'"),
+        (("disover", "x.csv"), "Did you mean 'discover'?; see `promise --help`"),
+        (("keys", "create"), "see `promise keys create --help`"),
+        (("deploy",), "NAME[@V]"),
+    ],
+)
+def test_a_mistyped_command_is_a_users_error_like_any_other(
+    typed: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told in fail(capsys, *typed)
+
+
+def test_a_group_alone_shows_what_it_has(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["keys"])
+    assert stop.value.code == 0
+    assert "revoke" in capsys.readouterr().out

@@ -58,11 +58,25 @@ def main(arguments: list[str] | None = None) -> None:
         print("stopped.", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        if type(error).__module__.split(".")[0] in ("click", "typer") and hasattr(error, "show"):
-            error.show()
-            sys.exit(int(getattr(error, "exit_code", 2)))
-        raise
+        message = _about_usage(error)
+        if message is None:
+            raise
+        _tell(message, arguments)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _about_usage(error: Exception) -> str | None:
+    """Return what was wrong in the command as it was typed; None for any other error."""
+    if type(error).__module__.split(".")[0] not in ("click", "typer"):
+        return None
+    if not hasattr(error, "format_message"):
+        return None
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":  # `promise keys` alone has shown its help
+        sys.exit(0)
+    message = str(error.format_message()).strip().rstrip(".")
+    where = "promise" if context is None else context.command_path
+    return f"{message}; see `{where} --help`."
 
 
 def _about_files(error: OSError) -> str:
