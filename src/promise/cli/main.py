@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a user's error is one line on standard error and exit code 1."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code: Any = app(args=arguments, standalone_mode=False)
+        code: Any = app(args=arguments, prog_name="promise", standalone_mode=False)
     except PromiseError as error:
         _tell(str(error), arguments)
     except BrokenPipeError:
