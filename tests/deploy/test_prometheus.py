@@ -94,6 +94,7 @@ def expected(rules: dict[str, Any], name: str, value: str, **labels: str) -> dic
     return {"exp_labels": {**found["labels"], **instance}, "exp_annotations": texts}
 
 
+@pytest.mark.slow
 def test_alerts_fire_when_they_should_and_only_then(promtool: Any, tmp_path: Path) -> None:
     own = rules_for("fraud", read_model_file(FOLDER / "example.toml"))
     house = installation_rules()

@@ -1,15 +1,13 @@
-"""An empty database of each kind, and small versions to put into it."""
+"""Small versions to put into a registry."""
 
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from promise.clock import ManualClock
 from promise.registry.registry import Registry
@@ -17,27 +15,6 @@ from promise.state.database import Database
 from promise.state.files import digests
 
 Write = Callable[..., Callable[[Path], None]]
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """Yield an empty database: a SQLite file, or a schema of its own in Postgres."""
-    if request.param == "sqlite":
-        made = Database(f"sqlite:///{tmp_path}/promise.db")
-        yield made
-        made.close()
-        return
-    url = sa.make_url(request.getfixturevalue("postgres_url"))
-    schema = f"t{uuid.uuid4().hex[:12]}"
-    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"CREATE SCHEMA {schema}"))
-    own = url.update_query_dict({"options": f"-csearch_path={schema}"})
-    made = Database(own.render_as_string(hide_password=False))
-    yield made
-    made.close()
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"DROP SCHEMA {schema} CASCADE"))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pytest
 import sqlalchemy as sa
 
 from promise.clock import ManualClock
-from promise.errors import StateError
+from promise.errors import PromiseError, StateError
 from promise.records.labels import Labels
 from promise.registry import dump
 from promise.registry.backup import backup
@@ -88,7 +89,7 @@ def same_rows(target: Settings, source: Settings) -> bool:
     there, here = everything(source), everything(target)
     new = {table: rows for table, rows in here.items() if table not in there}
     assert {table: here.get(table) for table in there} == there
-    return all(len(rows) == dump._fresh()[table] for table, rows in new.items())
+    return all(len(rows) == dump.fresh()[table][1] for table, rows in new.items())
 
 
 @contextlib.contextmanager
@@ -205,8 +206,10 @@ def test_a_damaged_or_newer_backup_changes_nothing(tmp_path: Path, harm: str) ->
         (to / INDEX).unlink()
     elif harm == "index":
         (to / INDEX).write_text((to / INDEX).read_text().replace("churn@2", "churn@9"))
+    elif harm == "newer":
+        rewrite(to, lambda _: None, written=9)
     else:
-        tamper_index(to, harm)
+        rewrite(to, lambda kept: kept["steps"].update(registry=99))
     before, files = everything(target), digests(Path(target.artifacts))
     expected = {"half": "there is no backup", "newer": "format 9", "newer room": "newer Promise"}
     with pytest.raises(StateError, match=expected.get(harm, "damaged")):
@@ -215,19 +218,13 @@ def test_a_damaged_or_newer_backup_changes_nothing(tmp_path: Path, harm: str) ->
     assert digests(Path(target.artifacts)) == files
 
 
-def tamper_index(to: Path, harm: str) -> None:
-    """Write an index as a newer Promise would, with a digest that is right."""
-    import hashlib
-
-    head, content = (to / INDEX).read_text().splitlines()
-    said = json.loads(content)
-    said["steps"] = said["steps"] | {"registry": 99}
-    content = json.dumps(said) if harm == "newer room" else content
-    head = json.dumps(
-        {"format": 9 if harm == "newer" else 1,
-         "sha256": hashlib.sha256(content.encode()).hexdigest()}
-    )  # fmt: skip
-    (to / INDEX).write_text(f"{head}\n{content}\n")
+def rewrite(to: Path, change: Callable[[Any], object], *, written: int = 1) -> None:
+    """Write a changed index, of any format, with a digest that is right."""
+    said = json.loads((to / INDEX).read_text().splitlines()[1])
+    change(said)
+    content = json.dumps(said)
+    head = {"format": written, "sha256": hashlib.sha256(content.encode()).hexdigest()}
+    (to / INDEX).write_text(f"{json.dumps(head)}\n{content}\n")
 
 
 def test_a_chain_that_was_tampered_with_is_not_brought_back(tmp_path: Path) -> None:
@@ -244,6 +241,54 @@ def test_a_chain_that_was_tampered_with_is_not_brought_back(tmp_path: Path) -> N
     database = Database(target.database)
     with database.reading() as connection:
         assert dump.present(connection) == []
+
+
+def test_what_is_not_brought_back_leaves_the_prediction_log_alone(tmp_path: Path) -> None:
+    source, target = settings_of(tmp_path / "source"), settings_of(tmp_path / "target")
+    for settings, text in ((source, "theirs"), (target, "ours")):
+        fill(settings).database.close()
+        settings.records.mkdir(parents=True)
+        (settings.records / "0-1.jsonl").write_text(text)
+    to = tmp_path / "backup"
+    backup(str(to), settings=source, with_records=True)
+    rewrite(to, lambda kept: kept["tables"]["versions"].__setitem__(1, 99))
+    with pytest.raises(StateError, match="nothing was restored"):
+        restore(str(to), settings=target, force=True)
+    assert [path.read_text() for path in target.records.iterdir()] == ["ours"]
+
+
+def test_a_table_of_others_in_a_shared_database_is_left_alone(
+    target: Settings, tmp_path: Path
+) -> None:
+    source = settings_of(tmp_path / "source")
+    fill(source).database.close()
+    taken = next(t for t, (room, _) in dump.fresh().items() if room == "index")
+    database = Database(target.database)
+    for statement in (f"CREATE TABLE {taken} (ours TEXT)", f"INSERT INTO {taken} VALUES ('kept')"):
+        database.run(lambda connection, said=statement: connection.execute(sa.text(said)))
+    backup(str(tmp_path / "backup"), settings=source)
+    restore(str(tmp_path / "backup"), settings=target)
+    kept = backup(str(tmp_path / "second"), settings=target).kept
+    assert taken not in kept.tables
+    restore(str(tmp_path / "backup"), settings=target, force=True)
+    with database.reading() as connection:
+        assert connection.execute(sa.text(f"SELECT ours FROM {taken}")).scalars().all() == ["kept"]
+    database.close()
+
+
+@pytest.mark.parametrize("name", ["../../out@1", "churn@../1", "churn@live", "churn"])
+def test_a_version_whose_name_leads_elsewhere_is_not_brought_back(
+    tmp_path: Path, name: str
+) -> None:
+    source, target = settings_of(tmp_path / "source"), settings_of(tmp_path / "target")
+    fill(source).database.close()
+    to = tmp_path / "backup"
+    backup(str(to), settings=source)
+    rewrite(to, lambda kept: kept["versions"].update({name: kept["versions"]["churn@1"]}))
+    with pytest.raises(PromiseError):
+        restore(str(to), settings=target)
+    assert not (tmp_path / "out").exists()
+    assert not Registry.open(target).versions()
 
 
 def test_a_damaged_version_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
@@ -310,7 +355,8 @@ def test_an_older_backup_climbs_the_later_steps(
     known = later["registry"]
     step = "ALTER TABLE versions ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue'"
     later["registry"] = Migrations("registry", (*known.steps, step))
-    monkeypatch.setattr("promise.registry.restore.rooms", lambda: later)
+    for user in ("restore", "dump"):
+        monkeypatch.setattr(f"promise.registry.{user}.rooms", lambda: later)
     restore(str(tmp_path / "backup"), settings=target)
     database = Database(target.database)
     with database.reading() as connection:

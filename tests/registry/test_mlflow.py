@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
 import socket
@@ -10,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -261,8 +264,6 @@ def test_both_commands_say_what_they_did(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    import json
-
     from promise.cli.main import main
 
     monkeypatch.setenv("PROMISE_HOME", str(tmp_path / "home"))
@@ -285,6 +286,9 @@ def test_a_version_is_published_once_and_its_roles_are_mirrored(
     made = [register(version, tracking_uri=server) for version in versions]
     assert [found.number for found in made] == [1, 2]
     assert register(versions[0], tracking_uri=server) == made[0]
+    # another name's first version, in the same registered model, is not taken for this one's
+    other = registry.register("trains", make_version)
+    assert register(other, tracking_uri=server, name="flights").number == 3
     client = Mlflow(server).client
     run = client.get_run(made[0].run_id).data
     assert run.metrics["r2"] == 0.5
@@ -303,14 +307,16 @@ def test_a_version_is_published_once_and_its_roles_are_mirrored(
     first = life.commit(None, "promote", Route("flights", "steady", live=1), reason="first")
     life.commit(first, "promote", Route("flights", "steady", live=2, standby=1), reason="better")
     verdict = Verdict("speed", "latency_p99", "KEPT", 12.0, measured=3.5, n=4000)
-    Verdicts(registry.database, registry.clock).record("flights", 2, "live", [verdict])
+    strange = Verdict("drift [é]", "psi", "UNKNOWN", 0.1, n=0)
+    Verdicts(registry.database, registry.clock).record("flights", 2, "live", [verdict, strange])
     assert mirror_aliases("flights", registry=registry, tracking_uri=server) == {
         "live": 2, "standby": 1,
     }  # fmt: skip
     kept = client.get_model_version_by_alias("flights", "live")
     assert (kept.version, kept.tags["promise.version"]) in ((2, "flights@2"), ("2", "flights@2"))
-    said = client.get_model_version("flights", "2").tags["promise.verdict.speed"]
-    assert said == "KEPT: latency_p99 3.5, bound 12, n 4000"
+    said = client.get_model_version("flights", "2").tags
+    assert said["promise.verdict.speed"] == "KEPT: latency_p99 3.5, bound 12, n 4000"
+    assert said["promise.verdict.drift _é_"] == "UNKNOWN: psi nothing, bound 0.1, n 0"
 
     last = life.last("flights")
     life.commit(last, "release", Route("flights", "steady", live=2), reason="kept")
@@ -351,6 +357,8 @@ def test_an_absent_server_is_told_at_once(registry: Registry) -> None:
         import_model("models:/a/1", registry=registry, name="a", tracking_uri="http://127.0.0.1:9")
     with pytest.raises(ConfigError, match="is no model of MLflow"):
         import_model("churn/3", registry=registry, name="a", tracking_uri="http://127.0.0.1:9")
+    with pytest.raises(DataError, match="MLflow at nonsense://x refused"):
+        import_model("models:/a/1", registry=registry, name="a", tracking_uri="nonsense://x")
 
 
 class Poison:
@@ -377,6 +385,95 @@ def test_a_pickle_is_refused_and_never_opened(
     with pytest.raises(ArtifactError, match="no readable skops file"):
         read_skops(tmp_path / "model.skops")
     assert not (tmp_path / "poisoned").exists()
+
+
+def described(**attributes: Any) -> dict[str, Any]:
+    """Return what a skops file says of an object."""
+    content = {"__loader__": "DictNode", "content": attributes}
+    return {
+        "__loader__": "ObjectNode", "__module__": "sklearn.linear_model", "__class__": "Ridge",
+        "content": content,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("schema", "array"),
+    [
+        ([1], b""),
+        (None, b""),
+        (described(), b""),
+        (described(coef_={"__loader__": "JsonNode", "content": '"x"'}), b""),
+        (described(coef_={"__loader__": "ListNode", "content": [1]}), b""),
+        (described(coef_={"__loader__": "NdArrayNode", "type": "numpy", "file": "a.npy"}), b""),
+        # an array that claims to have more numbers than any memory holds
+        (described(coef_={"__loader__": "NdArrayNode", "type": "numpy", "file": "a.npy"}), b"huge"),
+    ],
+)
+def test_a_damaged_skops_file_is_refused_in_words(
+    tmp_path: Path, schema: Any, array: bytes
+) -> None:
+    if array:
+        header = io.BytesIO()
+        said = {"descr": "<f8", "fortran_order": False, "shape": (2**45,)}
+        np.lib.format.write_array_header_1_0(header, said)
+        array = header.getvalue()
+    with zipfile.ZipFile(tmp_path / "model.skops", "w") as file:
+        file.writestr("schema.json", json.dumps(schema))
+        file.writestr("a.npy", array)
+    with pytest.raises(ArtifactError, match=r"model\.skops is no"):
+        read_foreign(tmp_path, {"sklearn": {"pickled_model": "model.skops"}}, "models:/x/1")
+
+
+def test_a_small_file_that_unpacks_to_a_flood_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from promise.registry.mlflow import skops
+
+    node = {"__loader__": "NdArrayNode", "type": "numpy", "file": "a.npy"}
+    array = io.BytesIO()
+    np.save(array, np.zeros(100_000))
+    with zipfile.ZipFile(tmp_path / "model.skops", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("schema.json", json.dumps(described(a=node, b=node, c=node)))
+        file.writestr("a.npy", array.getvalue())
+    assert set(read_skops(tmp_path / "model.skops").attributes) == {"a", "b", "c"}
+    monkeypatch.setattr(skops, "_LIMIT", 2_000_000)
+    with pytest.raises(ArtifactError, match="would unpack to more"):
+        read_skops(tmp_path / "model.skops")
+
+
+@pytest.mark.parametrize("text", ["tree\nobjective=binary\n\nx", "tree\nobjective=multiclass\n\n"])
+def test_a_damaged_lightgbm_file_is_refused_in_words(
+    tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.lgb").write_text(text)
+    with pytest.raises(ArtifactError, match="is no model that lightgbm wrote"):
+        read_foreign(tmp_path, {"lightgbm": {"data": "model.lgb"}}, "models:/x/1")
+    assert capsys.readouterr().out == ""  # which belongs to `--json`
+
+
+@pytest.mark.parametrize(
+    ("kept", "read"),
+    [
+        ('{"columns": ["b", "a"], "data": [[2, 1]]}', {"a": [1.0], "b": [2.0]}),
+        ("[[1, 2], [3, null]]", {"a": [1.0, 3.0], "b": [2.0, None]}),
+        ('{"a": [1], "b": [2]}', None),
+        ('{"inputs": {"a": 1}}', None),
+        ('[{"a": 1, "b": 2}]', None),
+        ('{"columns": ["a", "b"], "data": [["x", 1]]}', None),
+        ("[1, 2]", None),
+        ("7", None),
+        ("{", None),
+    ],
+)
+def test_an_input_example_of_any_shape_never_stops_an_import(
+    tmp_path: Path, kept: str, read: Any
+) -> None:
+    from promise.registry.mlflow.bring import _example
+
+    (tmp_path / "example.json").write_text(kept)
+    fields = (Field("a", "number"), Field("b", "number"))
+    found = _example(tmp_path, {"artifact_path": "example.json"}, fields)
+    assert (None if found is None else found.to_pydict()) == read
 
 
 def test_what_cannot_be_held_is_told_with_the_way_out(tmp_path: Path) -> None:

@@ -12,11 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-import promise
+from promise.data.answer import Class
+from promise.data.columns import Columns
+from promise.data.schema import Field, Schema
 from promise.errors import ArtifactError, PromiseError
-from promise.pipeline.artifact import load_pipeline
+from promise.features.table import view
+from promise.features.views import Views
+from promise.job import Job
+from promise.models.base import MATRIX, Examples
+from promise.models.blend import Blend, Member
+from promise.models.boosting import LightGBM, XGBoost
+from promise.models.linear import Linear
+from promise.models.mlp import Perceptron
+from promise.models.trees import Forest
+from promise.pipeline.artifact import Contents, load_pipeline, save_pipeline
+from promise.pipeline.pipeline import Pipeline
+from promise.pipeline.policy import Threshold
+from promise.pipeline.task import Task
 from promise.registry.registry import Registry
 from promise.registry.versions import Version
 from promise.state.artifacts import LocalArtifacts
@@ -36,20 +51,24 @@ class Bomb:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Version:
-    """Return a version trained on a few rows, its members of several native formats."""
-    folder = tmp_path_factory.mktemp("poison")
-    rng = np.random.default_rng(7)
-    a, b = rng.normal(size=(2, 200))
-    pairs = zip(a, b, strict=True)
-    rows = [f"{x:.4f},{y:.4f},{'uv'[i % 2]},{int(x + y > 0)}" for i, (x, y) in enumerate(pairs)]
-    (folder / "x.csv").write_text("\n".join(["a,b,c,y", *rows, ""]))
-    patch = pytest.MonkeyPatch()
-    patch.setenv("PROMISE_HOME", str(folder / "home"))
-    model = promise.train(
-        "tabular", str(folder / "x.csv"), name="m", target="y", trials=1, threads=1
+    """Return a version trained on a few rows, its members of every native format."""
+    rng, schema = np.random.default_rng(7), Schema((Field("a", "number"), Field("c", "category")))
+    a, answer = rng.normal(size=200), Class(("no", "yes"))
+    columns = Columns({"a": a, "c": np.array(["u", "v"] * 100, dtype=object)})
+    train = Examples(columns, (a > 0).astype(np.int64), answer, rows=np.arange(200))
+    shown = view("plain", schema).fit(train, None, Job())
+    seen = replace(train, columns=Columns({MATRIX: shown.train_matrix(train)}), names=shown.names)
+    families = (
+        LightGBM(rounds=3), XGBoost(rounds=3), Linear(), Forest(n_trees=3), Perceptron(epochs=1),
+    )  # fmt: skip
+    members = tuple(Member("plain", 0.2, family.fit(seen, None, Job())) for family in families)
+    task = Task("tabular", schema, answer, "y", "accuracy")
+    pipeline = Pipeline(task, Blend(members), Threshold(answer), Views({"plain": shown}))
+    contents = Contents(
+        golden=pa.table({"a": a[:9], "c": ["u"] * 9}), rows={"train": np.arange(200)}, card="# m\n"
     )
-    patch.undo()
-    return model.version
+    registry = Registry(Database("sqlite://"), tmp_path_factory.mktemp("poison"))
+    return registry.register("m", lambda folder: save_pipeline(pipeline, folder, contents))
 
 
 @pytest.fixture

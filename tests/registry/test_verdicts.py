@@ -53,3 +53,8 @@ def test_what_is_the_same_is_not_written(verdicts: Verdicts) -> None:
     assert impatient.record("churn", 1, "bake", [odd]) == []
     assert verdicts.current("churn", 1)[0].stage == "bake"
     impatient.database.close()
+
+
+def test_a_promise_may_have_a_long_key(verdicts: Verdicts) -> None:
+    long = verdict("KEPT", promise="é" * 300)
+    assert [judged.verdict for judged in verdicts.record("churn", 1, "live", [long])] == [long]

@@ -129,6 +129,15 @@ def test_drafts_left_by_a_kill_are_tidied_away_when_old(store: Artifacts, tmp_pa
     assert store.local(location, digest).is_dir()
 
 
+def test_what_others_keep_in_the_same_folder_is_never_tidied_away(tmp_path: Path) -> None:
+    theirs = tmp_path / "project" / ".git"
+    theirs.mkdir(parents=True)
+    (theirs / "HEAD").write_text("x")
+    os.utime(theirs, (0, 0))
+    LocalArtifacts(tmp_path).tidy(datetime(2001, 1, 1, tzinfo=UTC))
+    assert (theirs / "HEAD").is_file()
+
+
 @pytest.mark.parametrize(
     "name", ["../x", "/etc/passwd", "a/../../x", "a//b", "..\\x", "C:x", "", "a/./b"]
 )
@@ -137,7 +146,7 @@ def test_a_manifest_that_names_files_outside_is_refused(name: str) -> None:
         files_of(json.dumps({"digests": {name: "00"}}).encode(), "churn/1")
 
 
-@pytest.mark.parametrize("manifest", [b"", b"\xff", b"[]", b'"x"'])
+@pytest.mark.parametrize("manifest", [b"", b"\xff", b"[]", b'"x"', b'{"digests": ["card.md"]}'])
 def test_a_manifest_that_cannot_be_read_is_refused(manifest: bytes) -> None:
     with pytest.raises(ArtifactError, match="not readable"):
         files_of(manifest, "churn/1")

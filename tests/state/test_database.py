@@ -180,6 +180,8 @@ def test_a_writer_waits_for_another_and_then_goes_on(database: Database) -> None
 
 
 def test_a_wrong_url_is_told_in_words() -> None:
+    with pytest.raises(ConfigError, match="SQLite or Postgres"), Database("mysql://x/y").reading():
+        pass
     with pytest.raises(ConfigError, match="no database URL"), Database("nonsense").reading():
         pass
 

@@ -15,6 +15,8 @@ from promise.data.columns import Array, Columns
 from promise.data.schema import Field, Schema
 from promise.data.source import open_source
 from promise.data.split import Split
+from promise.errors import DataError
+from promise.pipeline.artifact import write_arrow
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.policy import Threshold
 from promise.pipeline.task import Task
@@ -94,6 +96,31 @@ def test_rows_of_a_grouped_split_are_judged_by_whole_groups(tmp_path: Path) -> N
     assert by_row.groups is None
     widths = [high - low for low, high in (by_group.interval, by_row.interval)]
     assert widths[0] > 1.2 * widths[1]
+
+
+@pytest.mark.parametrize("other", [range(50, 100), range(40), None])
+def test_versions_that_held_out_other_rows_are_not_compared_on_their_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: range | None
+) -> None:
+    source, versions = open_source(data()), []
+    for name, rows in (("first", range(50)), ("second", other)):
+        (tmp_path / name).mkdir()
+        lineage = {} if rows is None else {"fingerprint": source.fingerprint()}
+        if rows is not None:
+            write_arrow(tmp_path / name / "evaluation.arrow", {"row": np.array(rows)})
+        versions.append(Stored(tmp_path / name, lineage))
+    monkeypatch.setattr(comparing, "load_pipeline", lambda _: pipeline(None))
+    with pytest.raises(DataError, match="first and second may not be judged on the same rows"):
+        compare(*versions, source)  # type: ignore[arg-type]
+    assert compare(versions[0], versions[0], source).rows == 50  # type: ignore[arg-type]
+
+
+def test_versions_that_kept_no_holdout_are_compared_on_given_data_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparing, "load_pipeline", lambda _: pipeline(None))
+    with pytest.raises(DataError, match="give DATA"):
+        compare(Stored(tmp_path), Stored(tmp_path), None)  # type: ignore[arg-type]
 
 
 def test_evaluating_tells_its_peak_memory(tmp_path: Path) -> None:

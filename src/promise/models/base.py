@@ -86,6 +86,17 @@ class Examples:
         )
 
 
+def fit_terms(train: Examples, valid: Examples | None, job: Job) -> dict[str, Any]:
+    """Return what kernels learn from beside the matrix, its labels and their parameters."""
+    return {
+        "valid": None if valid is None or not valid.n_rows else (valid.matrix, valid.y),
+        "weight": train.weight,
+        "seed": job.seed,
+        "threads": job.threads,
+        "deadline_s": job.deadline_s,
+    }
+
+
 @dataclass(frozen=True)
 class Choice:
     """A parameter that takes one of a few values."""

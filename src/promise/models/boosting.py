@@ -28,7 +28,7 @@ from promise.kernels.boosting_xgboost import (
     rounds_xgboost,
     save_xgboost,
 )
-from promise.models.base import MATRIX, Choice, Examples, Range, Space
+from promise.models.base import MATRIX, Choice, Examples, Range, Space, fit_terms
 
 Loss = Literal["squared", "absolute", "huber"]
 
@@ -40,14 +40,7 @@ def _terms(train: Examples, valid: Examples | None, job: Job, kind: str) -> dict
             f"{kind} grows one tree per class and round; {train.n_classes:,} classes are more "
             f"than its {CLASS_LIMIT:,}. Merge rare classes, or use --families linear,random_forest."
         )
-    return {
-        "valid": None if valid is None or not valid.n_rows else (valid.matrix, valid.y),
-        "weight": train.weight,
-        "categorical": train.categorical,
-        "seed": job.seed,
-        "threads": job.threads,
-        "deadline_s": job.deadline_s,
-    }
+    return {**fit_terms(train, valid, job), "categorical": train.categorical}
 
 
 @dataclass(frozen=True, eq=False)

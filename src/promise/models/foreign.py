@@ -121,8 +121,21 @@ class ForeignXGBoost:
         return cls.of((folder / "model.bin").read_bytes(), rounds)
 
 
+class InArrays:
+    """A model whose fields are arrays and plain values, saved as such."""
+
+    def save(self, folder: Path) -> None:
+        """Write the fields."""
+        save_state(dict(vars(self)), folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read back what `save` wrote."""
+        return cls(**load_state(folder))
+
+
 @dataclass(frozen=True, eq=False)
-class ForeignLinear:
+class ForeignLinear(InArrays):
     """A linear or logistic regression by scikit-learn: coefficients (k, d) and intercepts (k,).
 
     Parameters
@@ -155,18 +168,9 @@ class ForeignLinear:
         shares = margin_probabilities(margins)
         return shares if shares.shape[1] > 2 else shares[:, 1]
 
-    def save(self, folder: Path) -> None:
-        """Write the arrays."""
-        save_state(dict(vars(self)), folder)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read back what `save` wrote."""
-        return cls(**load_state(folder))
-
 
 @dataclass(frozen=True, eq=False)
-class ForeignTrees:
+class ForeignTrees(InArrays):
     """Decision trees by scikit-learn, whose answers are averaged.
 
     Parameters
@@ -221,15 +225,6 @@ class ForeignTrees:
         if not self.classes:
             return mean[:, 0]
         return mean if mean.shape[1] > 2 else mean[:, 1]
-
-    def save(self, folder: Path) -> None:
-        """Write the arrays."""
-        save_state(dict(vars(self)), folder)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read back what `save` wrote."""
-        return cls(**load_state(folder))
 
 
 LIBRARIES: dict[str, type[Foreign]] = {

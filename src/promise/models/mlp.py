@@ -10,7 +10,7 @@ from promise.data.answer import Class, Number
 from promise.data.columns import Array, Columns
 from promise.job import Job
 from promise.kernels.mlp import fit_mlp, load_mlp, predict_mlp, rounds_mlp, save_mlp
-from promise.models.base import MATRIX, Choice, Examples, Range, Space
+from promise.models.base import MATRIX, Choice, Examples, Range, Space, fit_terms
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,17 +77,8 @@ class Perceptron:
 
     def fit(self, train: Examples, valid: Examples | None, job: Job) -> FittedPerceptron:
         """Train; `valid`, when given, chooses the epoch."""
-        model = fit_mlp(
-            train.matrix,
-            train.y,
-            train.n_classes,
-            asdict(self),
-            valid=None if valid is None else (valid.matrix, valid.y),
-            weight=train.weight,
-            seed=job.seed,
-            threads=job.threads,
-            deadline_s=job.deadline_s,
-        )
+        terms = fit_terms(train, valid, job)
+        model = fit_mlp(train.matrix, train.y, train.n_classes, asdict(self), **terms)
         return FittedPerceptron(model)
 
     def at_rounds(self, rounds: int) -> Self:

@@ -12,7 +12,7 @@ from promise.data.columns import Array, Columns
 from promise.errors import MissingExtra
 from promise.job import Job
 from promise.kernels.lstm import fit_lstm, load_lstm, predict_lstm, rounds_lstm, save_lstm
-from promise.models.base import MATRIX, ORDER, Choice, Examples, Range, Space
+from promise.models.base import MATRIX, ORDER, Choice, Examples, Range, Space, fit_terms
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +94,7 @@ class LSTM:
             train.y,
             train.n_classes,
             asdict(self),
-            valid=None if valid is None else (valid.matrix, valid.y),
-            weight=train.weight,
-            seed=job.seed,
-            threads=job.threads,
-            deadline_s=job.deadline_s,
+            **fit_terms(train, valid, job),
             order=train.order,
             valid_order=None if valid is None else valid.order,
         )

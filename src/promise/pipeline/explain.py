@@ -10,6 +10,7 @@ import numpy as np
 from promise.data.columns import Array, Columns
 from promise.errors import ConfigError
 from promise.features.views import Views
+from promise.kernels.scores import decide
 from promise.models.base import MATRIX, Explainable
 from promise.models.blend import Blend, Member, matrix_column
 from promise.pipeline.pipeline import Pipeline
@@ -62,7 +63,7 @@ def explain(pipeline: Pipeline, request: Columns) -> list[Explanation]:
     share = sum(m.weight for m in members)
     columns = views.many(request, {}, None)
     output = pipeline.score.many(columns)
-    decided = output.argmax(axis=1) if output.ndim == 2 else None
+    decided = decide(output, pipeline.multipliers) if output.ndim == 2 else None
     totals: list[dict[str, float]] = [{} for _ in range(request.n_rows)]
     bases = np.zeros(request.n_rows)
     for member in members:

@@ -97,6 +97,21 @@ def newest_link(connection: sa.Connection, name: str) -> dict[str, Any] | None:
     return None if found is None else dict(found)
 
 
+def newest_links(connection: sa.Connection) -> list[dict[str, Any]]:
+    """Return the newest row of every name."""
+    query = (
+        "SELECT t.* FROM transitions t JOIN (SELECT name, MAX(seq) AS seq FROM transitions "
+        "GROUP BY name) newest ON t.name = newest.name AND t.seq = newest.seq ORDER BY t.name"
+    )
+    return [dict(row) for row in connection.execute(sa.text(query)).mappings()]
+
+
+def chain_of(connection: sa.Connection, name: str) -> list[dict[str, Any]]:
+    """Return every row of a name, oldest first."""
+    query = sa.text("SELECT * FROM transitions WHERE name = :name ORDER BY seq")
+    return [dict(row) for row in connection.execute(query, {"name": name}).mappings()]
+
+
 def first_wrong(rows: Iterable[Mapping[str, Any]]) -> int | None:
     """Return the number of the first link that was tampered with; None for an intact chain.
 

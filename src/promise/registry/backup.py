@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,12 +16,14 @@ import sqlalchemy as sa
 
 from promise.clock import Clock, SystemClock
 from promise.errors import ArtifactError, StateError
+from promise.registry.audit import newest_links
 from promise.registry.backup_index import Kept, write_index
 from promise.registry.dump import dump, present, snapshot, steps
+from promise.registry.registry import Registry
 from promise.registry.route import Route
 from promise.registry.vault import Vault, open_place
 from promise.settings import Settings
-from promise.state.artifacts import MANIFEST, Artifacts, files_of, open_artifacts
+from promise.state.artifacts import MANIFEST, Artifacts, files_of
 from promise.state.database import Database
 from promise.state.failpoints import reach
 
@@ -99,7 +102,7 @@ def backup(
             wanted = _wanted(connection, live_only)
     finally:
         database.close()
-    _keep_versions(kept, vault, wanted, open_store(settings))
+    _keep_versions(kept, vault, wanted, Registry.open(settings).store)
     if with_records:
         _keep_records(kept, vault, settings.records)
     place.settle()
@@ -111,11 +114,6 @@ def backup(
         place.where, kept, vault.copied, vault.copied_bytes / 2**20, pruned,
         clock.monotonic() - begun,
     )  # fmt: skip
-
-
-def open_store(settings: Settings) -> Artifacts:
-    """Return the artifact store of an installation."""
-    return open_artifacts(settings.artifacts, settings.home / "cache" / "artifacts")
 
 
 def _keep_database(
@@ -162,11 +160,7 @@ def _wanted(connection: sa.Connection, live_only: bool) -> dict[str, tuple[str, 
 def _loaded(connection: sa.Connection) -> set[tuple[str, int]]:
     if "transitions" not in present(connection):
         return set()
-    query = (
-        "SELECT t.route FROM transitions t JOIN (SELECT name, MAX(seq) AS seq FROM transitions "
-        "GROUP BY name) newest ON t.name = newest.name AND t.seq = newest.seq"
-    )
-    routes = [Route.from_json(json.loads(r)) for r in connection.execute(sa.text(query)).scalars()]
+    routes = [Route.from_json(json.loads(link["route"])) for link in newest_links(connection)]
     return {(route.name, version) for route in routes for version in route.loaded}
 
 
@@ -192,5 +186,5 @@ def _keep_records(kept: Kept, vault: Vault, folder: Path) -> None:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             copy = Path(scratch) / "segment"
             with suppress(FileNotFoundError):  # pruned meanwhile
-                copy.write_bytes(path.read_bytes())
+                shutil.copyfile(path, copy)
                 kept.records[path.relative_to(folder).as_posix()] = vault.keep(copy)

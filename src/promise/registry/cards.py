@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from promise.promises.spec import Promise
-from promise.registry.lifecycle import Lifecycle, Transition
+from promise.registry.lifecycle import Transition
 from promise.registry.registry import Registry
 from promise.registry.revisions import Revision, Revisions
 from promise.registry.verdicts import Judged, Verdicts
@@ -57,7 +57,7 @@ class Standing:
 
 def standing(registry: Registry, version: Version) -> Standing:
     """Gather what is known of a version: where it serves, by which names, how it was judged."""
-    lifecycle = Lifecycle(registry.database, registry.clock)
+    lifecycle = registry.lifecycle
     names = registry.aliases.all(version.name)
     return Standing(
         version=version,

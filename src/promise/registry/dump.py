@@ -17,10 +17,9 @@ import msgspec
 import sqlalchemy as sa
 
 from promise.errors import StateError
-from promise.state.database import Database, Migrations
+from promise.state.database import STEPS, Database, Migrations, climb, make_steps
 
 _PACKAGES = ("registry", "records", "monitoring", "serving", "rollout")
-_STEPS = "promise_migrations"
 _BATCH = 5_000
 
 
@@ -64,16 +63,20 @@ def _migrations_of(module: str) -> list[Migrations]:
 
 
 @cache
-def _fresh() -> Mapping[str, int]:
-    """Return each table of a new installation, referred-to ones first, with its rows."""
-    database = Database("sqlite://")
-    for migrations in rooms().values():
+def fresh() -> Mapping[str, tuple[str, int]]:
+    """Return each table of a new installation, referred-to ones first: its room and its rows."""
+    database, rooms_of = Database("sqlite://"), {STEPS: ""}
+    for room, migrations in rooms().items():
         database.migrate(migrations)
+        with database.reading() as connection:
+            for table in sa.inspect(connection).get_table_names():
+                rooms_of.setdefault(table, room)
     with database.reading() as connection:
         ordered = [name for name, _ in sa.inspect(connection).get_sorted_table_and_fkc_names()]
-        counts = {n: count(connection, n) for n in ordered if n is not None and n != _STEPS}
+        ours = [name for name in ordered if name is not None and name != STEPS]
+        found = {name: (rooms_of[name], count(connection, name)) for name in ours}
     database.close()
-    return counts
+    return found
 
 
 def count(connection: sa.Connection, table: str) -> int:
@@ -82,14 +85,17 @@ def count(connection: sa.Connection, table: str) -> int:
 
 
 def present(connection: sa.Connection) -> list[str]:
-    """Return the installation's tables that exist, referred-to ones first."""
-    there = set(sa.inspect(connection).get_table_names())
-    return [name for name in _fresh() if name in there]
+    """Return the installation's tables that exist, referred-to ones first.
+
+    A table that only has the name of one of ours, in a database shared with others, is theirs.
+    """
+    done, there = steps(connection), set(sa.inspect(connection).get_table_names())
+    return [name for name, (room, _) in fresh().items() if room in done and name in there]
 
 
 def in_use(connection: sa.Connection) -> list[str]:
     """Return the tables that hold more than a new installation's do."""
-    return [name for name in present(connection) if count(connection, name) > _fresh()[name]]
+    return [name for name in present(connection) if count(connection, name) > fresh()[name][1]]
 
 
 @contextlib.contextmanager
@@ -111,9 +117,9 @@ def snapshot(database: Database) -> Iterator[sa.Connection]:
 
 def steps(connection: sa.Connection) -> dict[str, int]:
     """Return how many steps of each room were applied; a newer Promise's are refused."""
-    if not sa.inspect(connection).has_table(_STEPS):
+    if not sa.inspect(connection).has_table(STEPS):
         return {}
-    query = f"SELECT room, COUNT(*) FROM {_STEPS} GROUP BY room ORDER BY room"
+    query = f"SELECT room, COUNT(*) FROM {STEPS} GROUP BY room ORDER BY room"
     done = {str(room): int(n) for room, n in connection.execute(sa.text(query))}
     refuse_newer(done, "the database")
     return done
@@ -163,15 +169,10 @@ def rebuild(connection: sa.Connection, done: Mapping[str, int]) -> None:
         connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
     for table in reversed(present(connection)):
         _drop(connection, table)
-    connection.execute(sa.text(f"DROP TABLE IF EXISTS {_STEPS}"))
-    connection.execute(
-        sa.text(
-            f"CREATE TABLE {_STEPS} "
-            "(room VARCHAR(64) NOT NULL, step INTEGER NOT NULL, PRIMARY KEY (room, step))"
-        )
-    )
+    connection.execute(sa.text(f"DROP TABLE IF EXISTS {STEPS}"))
+    make_steps(connection)
     for room, number in done.items():
-        climb(connection, rooms()[room], 0, number)
+        climb(connection, rooms()[room], number)
 
 
 def _drop(connection: sa.Connection, table: str) -> None:
@@ -186,20 +187,6 @@ def _drop(connection: sa.Connection, table: str) -> None:
     connection.execute(sa.text(f'DROP TABLE "{table}" CASCADE'))
     for function in functions:
         connection.execute(sa.text(f"DROP FUNCTION IF EXISTS {function}() CASCADE"))
-
-
-def climb(connection: sa.Connection, migrations: Migrations, first: int, last: int) -> None:
-    """Apply a room's steps after `first` up to `last` inside the caller's transaction."""
-    for number in range(first, last):
-        step = migrations.steps[number]
-        if isinstance(step, str):
-            connection.execute(sa.text(step))
-        else:
-            step(connection)
-        connection.execute(
-            sa.text(f"INSERT INTO {_STEPS} VALUES (:room, :step)"),
-            {"room": migrations.room, "step": number + 1},
-        )
 
 
 def load(connection: sa.Connection, table: str, columns: Sequence[str], path: Path) -> None:

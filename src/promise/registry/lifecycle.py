@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,8 +17,10 @@ from promise.registry.audit import (
     GENESIS,
     append_link,
     canonical,
+    chain_of,
     first_wrong,
     newest_link,
+    newest_links,
 )
 from promise.registry.epoch import EPOCH, grow_epoch, read_epoch
 from promise.registry.route import BUCKETS, Route, Stage, check_route
@@ -87,12 +89,8 @@ class Lifecycle:
 
     def routes(self) -> dict[str, Route]:
         """Return the current route of every name that was ever deployed."""
-        query = (
-            "SELECT t.* FROM transitions t JOIN (SELECT name, MAX(seq) AS seq FROM transitions "
-            "GROUP BY name) newest ON t.name = newest.name AND t.seq = newest.seq ORDER BY t.name"
-        )
-        found = {link.name: link.route for link in self._links(query)}
-        return {name: route for name, route in found.items() if route.loaded}
+        links = self._read(newest_links)
+        return {link.name: link.route for link in links if link.route.loaded}
 
     def last(self, name: str) -> Transition | None:
         """Return the newest transition of a name."""
@@ -178,7 +176,7 @@ class Lifecycle:
 
     def history(self, name: str) -> list[Transition]:
         """Return the whole chain of a name, oldest first."""
-        return self._links("SELECT * FROM transitions WHERE name = :name ORDER BY seq", name=name)
+        return self._read(lambda connection: chain_of(connection, name))
 
     def at(self, name: str, moment: datetime) -> Transition | None:
         """Return the transition in force at a moment: what was live then, and why.
@@ -189,17 +187,17 @@ class Lifecycle:
             "SELECT * FROM transitions WHERE name = :name AND at <= :at AND kind <> 'retire' "
             "ORDER BY seq DESC LIMIT 1"
         )
-        found = self._links(query, name=name, at=to_text(moment))
-        return found[0] if found else None
+        asked = {"name": name, "at": to_text(moment)}
+        self.prepare()
+        with self.database.reading() as connection:
+            row = connection.execute(sa.text(query), asked).mappings().first()
+        return None if row is None else _from_row(dict(row))
 
     def verify(self, name: str) -> int | None:
         """Return the first link whose hash or predecessor is wrong; None for an intact chain."""
         self.prepare()
-        query = sa.text("SELECT * FROM transitions WHERE name = :name ORDER BY seq")
         with self.database.reading() as connection:
-            return first_wrong(
-                dict(r) for r in connection.execute(query, {"name": name}).mappings()
-            )
+            return first_wrong(chain_of(connection, name))
 
     def epoch(self) -> int:
         """Return a number that grows with every change that servers must notice."""
@@ -212,11 +210,10 @@ class Lifecycle:
         self.prepare()
         self.database.run(grow_epoch)
 
-    def _links(self, query: str, **parameters: Any) -> list[Transition]:
+    def _read(self, rows: Callable[[sa.Connection], list[dict[str, Any]]]) -> list[Transition]:
         self.prepare()
         with self.database.reading() as connection:
-            rows = connection.execute(sa.text(query), parameters).mappings().all()
-        return [_from_row(dict(row)) for row in rows]
+            return [_from_row(row) for row in rows(connection)]
 
 
 def _from_row(row: Mapping[str, Any]) -> Transition:

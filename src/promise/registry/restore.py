@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +12,19 @@ import sqlalchemy as sa
 
 from promise.clock import Clock, SystemClock
 from promise.errors import ArtifactError, StateError
-from promise.registry.audit import CHAIN, first_wrong
-from promise.registry.backup import open_store
+from promise.registry.audit import CHAIN, chain_of, first_wrong
 from promise.registry.backup_index import Files, Kept, read_index
-from promise.registry.dump import climb, count, in_use, load, present, rebuild, rooms, steps
+from promise.registry.dump import count, in_use, load, present, rebuild, rooms, steps
 from promise.registry.epoch import EPOCH, grow_epoch, read_epoch
+from promise.registry.registry import Registry
 from promise.registry.tables import VERSIONS
 from promise.registry.vault import Vault, open_place
+from promise.registry.versions import check_name, parse_reference
 from promise.settings import Settings
-from promise.state.artifacts import MANIFEST, Artifacts, files_of
-from promise.state.database import Database
+from promise.state.artifacts import MANIFEST, Artifacts, files_of, link_folder
+from promise.state.database import Database, climb
 from promise.state.failpoints import reach
-from promise.state.files import check_digests, whole_file, whole_folder
+from promise.state.files import check_digests, whole_file
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ def restore(
     begun = clock.monotonic()
     place = open_place(source)
     kept = read_index(place)
-    database, store = Database(settings.database), open_store(settings)
+    registry = Registry.open(settings)
+    database, store = registry.database, registry.store
     try:
         if not force:
             _refuse_in_use(database, settings)
@@ -106,7 +107,7 @@ def restore(
                 name: _fetch_version(name, files, vault, store, drafts)
                 for name, files in kept.versions.items()
             }
-            _fetch_records(kept, vault, settings.records)
+            _fetch_records(kept, vault, settings.records, drafts)
             found = _Found(kept, tables, folders, store)
             chains = database.run(lambda connection: _fill(connection, found, settings))
         with database.reading() as connection:
@@ -141,6 +142,8 @@ def _refuse(vault: Vault, why: str) -> NoReturn:
 class _Place:
     """Where a version's files will lie, and the draft that is to be put there, if any."""
 
+    title: str
+    number: int
     location: str
     draft: Path | None
 
@@ -167,13 +170,16 @@ def _fetch_version(
     name: str, files: Files, vault: Vault, store: Artifacts, drafts: contextlib.ExitStack
 ) -> _Place:
     """Fetch what the store lacks of a version; files that are there and whole stay."""
-    title, number = name.split("@")
+    title, number = parse_reference(name)
+    if not isinstance(number, int):
+        _refuse(vault, f"it names a version {name!r}")
+    check_name(title)
     draft = drafts.enter_context(store.draft())
     vault.fetch(files[MANIFEST], draft / MANIFEST, f"{name}: {MANIFEST}")
     named = files_of((draft / MANIFEST).read_bytes(), name)
     if set(named) != set(files) - {MANIFEST}:
         _refuse(vault, f"{name} does not have the files that its manifest names")
-    location = store.location(draft, title, int(number))
+    location = store.location(draft, title, number)
     digest = files[MANIFEST].sha256
     if (
         "://" not in location
@@ -183,13 +189,13 @@ def _fetch_version(
         # what lies there belongs to the installation that is there until the very commit
         location = f"{location}-{digest[:12]}"
     if _whole(store, location, digest, named):
-        return _Place(location, None)
+        return _Place(title, number, location, None)
     for path, expected in named.items():
         if files[path].sha256 != expected:
             _refuse(vault, f"{name}: {path} is not the file that its manifest names")
         vault.fetch(files[path], draft / path, f"{name}: {path}")
     store.prepare(draft, title)
-    return _Place(location, draft)
+    return _Place(title, number, location, draft)
 
 
 def _whole(store: Artifacts, location: str, digest: str, named: dict[str, str]) -> bool:
@@ -202,13 +208,13 @@ def _whole(store: Artifacts, location: str, digest: str, named: dict[str, str]) 
     return True
 
 
-def _fetch_records(kept: Kept, vault: Vault, folder: Path) -> None:
+def _fetch_records(kept: Kept, vault: Vault, folder: Path, drafts: contextlib.ExitStack) -> None:
+    """Fetch the prediction log; it takes its place when `drafts` ends without an error."""
     for name, blob in kept.records.items():
         target = folder / name
         if not target.resolve().is_relative_to(folder.resolve()):
             _refuse(vault, f"it names a file outside the records, {name}")
-        with whole_file(target) as draft:
-            vault.fetch(blob, draft, f"records {name}")
+        vault.fetch(blob, drafts.enter_context(whole_file(target)), f"records {name}")
 
 
 def _fill(connection: sa.Connection, found: _Found, settings: Settings) -> int:
@@ -226,7 +232,7 @@ def _fill(connection: sa.Connection, found: _Found, settings: Settings) -> int:
             )
     # other rooms make their tables when they first need them
     for room in {*kept.steps, VERSIONS.room, CHAIN.room, EPOCH.room}:
-        climb(connection, rooms()[room], kept.steps.get(room, 0), len(rooms()[room].steps))
+        climb(connection, rooms()[room])
     chains = _verify_chains(connection)
     reach("restore.filled")
     _place_versions(connection, found, settings)
@@ -242,8 +248,7 @@ def _fill(connection: sa.Connection, found: _Found, settings: Settings) -> int:
 def _verify_chains(connection: sa.Connection) -> int:
     names = connection.execute(sa.text("SELECT DISTINCT name FROM transitions")).scalars().all()
     for name in names:
-        query = sa.text("SELECT * FROM transitions WHERE name = :name ORDER BY seq")
-        wrong = first_wrong(dict(r) for r in connection.execute(query, {"name": name}).mappings())
+        wrong = first_wrong(chain_of(connection, name))
         if wrong is not None:
             raise StateError(
                 f"link {wrong} of the chain of {name} was changed after it was written; nothing "
@@ -271,15 +276,10 @@ def _place_versions(connection: sa.Connection, found: _Found, settings: Settings
     if moved:
         update = "UPDATE versions SET folder = :folder WHERE name = :name AND number = :number"
         connection.execute(sa.text(update), moved)
-    for name, place in found.folders.items():
-        if place.draft is not None:
-            _publish(found.store, name, place.draft, place.location)
-
-
-def _publish(store: Artifacts, name: str, draft: Path, location: str) -> None:
-    title, number = name.split("@")
-    if store.location(draft, title, int(number)) == location:
-        store.publish(draft, title, int(number))
-        return
-    with whole_folder(Path(location), replace=True) as whole:
-        shutil.copytree(draft, whole, dirs_exist_ok=True)
+    for place in found.folders.values():
+        if place.draft is None:
+            continue
+        if found.store.location(place.draft, place.title, place.number) == place.location:
+            found.store.publish(place.draft, place.title, place.number)
+        else:
+            link_folder(place.draft, Path(place.location))

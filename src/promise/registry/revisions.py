@@ -74,28 +74,65 @@ class Revisions:
         """
 
         def work(connection: sa.Connection) -> Revision:
-            last = _newest(connection, name)
-            if last is not None:
-                if last.declared == declared:
-                    return last
-                _ask_reason(name, loosened(last.declared, declared), reason)
-            number = 1 if last is None else last.number + 1
-            made = Revision(name, number, self.clock.now(), declared, reason)
-            connection.execute(
-                sa.text("INSERT INTO revisions VALUES (:name, :number, :at, :declared, :reason)"),
-                {
-                    "name": name,
-                    "number": number,
-                    "at": to_text(made.created),
-                    "declared": canonical(declared.to_json()),
-                    "reason": reason,
-                },
-            )
-            grow_epoch(connection)
+            made = self._following(connection, name, declared, reason)
+            self.append(connection, made)
             return made
 
         self._prepare()
         return self.database.run(work)
+
+    def proposed(self, name: str, declared: ModelFile, *, reason: str = "") -> Revision:
+        """Return the revision that a declaration would be, without keeping it.
+
+        `append` keeps it together with whatever it belongs to. Raises as `declare` does.
+        """
+        self._prepare()
+        with self.database.reading() as connection:
+            return self._following(connection, name, declared, reason)
+
+    def append(self, connection: sa.Connection, revision: Revision) -> None:
+        """Keep a proposed revision inside the caller's transaction; one that is kept adds nothing.
+
+        Raises
+        ------
+        ConfigError
+            Where another one was declared since it was proposed.
+        """
+        last = _newest(connection, revision.name)
+        number = 0 if last is None else last.number
+        if revision.number == number and (last is None or last.declared == revision.declared):
+            return
+        if revision.number != number + 1:
+            raise ConfigError(
+                f"the promises of {revision.name} were declared anew meanwhile (revision "
+                f"{number}); look at them and run the command again."
+            )
+        row = {
+            "name": revision.name,
+            "number": revision.number,
+            "at": to_text(revision.created),
+            "declared": canonical(revision.declared.to_json()),
+            "reason": revision.reason,
+        }
+        insert = "INSERT INTO revisions VALUES (:name, :number, :at, :declared, :reason)"
+        connection.execute(sa.text(insert), row)
+        grow_epoch(connection)
+
+    def keep(self, revision: Revision) -> None:
+        """Keep a proposed revision by itself."""
+        self._prepare()
+        self.database.run(lambda connection: self.append(connection, revision))
+
+    def _following(
+        self, connection: sa.Connection, name: str, declared: ModelFile, reason: str
+    ) -> Revision:
+        last = _newest(connection, name)
+        if last is not None:
+            if last.declared == declared:
+                return last
+            _ask_reason(name, loosened(last.declared, declared), reason)
+        number = 1 if last is None else last.number + 1
+        return Revision(name, number, self.clock.now(), declared, reason)
 
     def current(self, name: str) -> Revision:
         """Return the newest revision; number 0 with the defaults where none was declared."""

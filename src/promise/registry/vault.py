@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -129,23 +131,19 @@ class S3Place:
         """S3 answers only once an object is kept."""
 
 
-class _reachable:
-    """Tells a bucket's refusals in words; a missing object is FileNotFoundError."""
-
-    def __init__(self, where: str) -> None:
-        self.where = where
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if error is None or not type(error).__module__.startswith(("botocore", "boto3")):
-            return
+@contextlib.contextmanager
+def _reachable(where: str) -> Iterator[None]:
+    """Tell a bucket's refusals in words; a missing object is FileNotFoundError."""
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith(("botocore", "boto3")):
+            raise
         code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
         if code in ("404", "NoSuchKey"):
-            raise FileNotFoundError(self.where) from error
+            raise FileNotFoundError(where) from error
         raise DataError(
-            f"{self.where} cannot be used: {str(error).rstrip('.')}; check the bucket, the "
+            f"{where} cannot be used: {str(error).rstrip('.')}; check the bucket, the "
             "credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) and AWS_ENDPOINT_URL."
         ) from error
 

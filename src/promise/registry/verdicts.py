@@ -17,6 +17,13 @@ from promise.state.database import Database, Migrations
 from promise.state.files import plain
 from promise.state.moments import from_text, to_text
 
+
+def _widen_promise(connection: sa.Connection) -> None:
+    """Let a promise have any key; SQLite's columns are as wide as they need to be."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("ALTER TABLE verdicts ALTER COLUMN promise TYPE TEXT"))
+
+
 VERDICTS = Migrations(
     "verdicts",
     (
@@ -32,6 +39,7 @@ VERDICTS = Migrations(
             PRIMARY KEY (name, version, promise, seq)
         )""",
         "CREATE INDEX verdicts_by_time ON verdicts (name, at)",
+        _widen_promise,
     ),
 )
 

@@ -104,7 +104,7 @@ def parse_reference(reference: str) -> tuple[str, int | str | None]:
     name, at, mark = reference.partition("@")
     if not at:
         return name, None
-    if mark.isdecimal():
+    if re.fullmatch("[0-9]{1,9}", mark):  # what an INTEGER column holds
         return name, int(mark)
     if _NAME.fullmatch(mark):
         return name, mark

@@ -161,8 +161,9 @@ class LocalArtifacts:
 
     def tidy(self, before: datetime) -> None:
         """Remove drafts that killed processes left, and folders that were never finished."""
-        remove_drafts(self.folder.glob(".draft-*"), before)
-        remove_drafts(self.folder.glob("*/.*"), before)
+        # only names that are given here: others may keep folders such as `.git` beside ours
+        for left in (".draft-*", "*/.removed-*", "*/.[0-9]*-*"):
+            remove_drafts(self.folder.glob(left), before)
 
     def _here(self, location: str) -> Path:
         if "://" in location:
@@ -205,7 +206,7 @@ def files_of(manifest: bytes, location: str) -> dict[str, str]:
     {'card.md': '00'}
     """
     try:
-        named: dict[str, str] = json.loads(manifest).get("digests", {})
+        named = dict[str, str](json.loads(manifest).get("digests", {}).items())
     except (ValueError, AttributeError) as error:
         raise ArtifactError(
             f"{location}: its manifest is not readable; restore it from a backup."

@@ -15,10 +15,12 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from promise.errors import ConfigError
+from promise.errors import ConfigError, MissingExtra
 from promise.state.refusals import Refusal, refusal_of, told
 
 T = TypeVar("T")
+STEPS = "promise_migrations"
+"""The table that says which steps of each room were applied."""
 _LOCK_KEY = 0x50524F4D  # "PROM": the advisory lock that migrations hold on Postgres
 _CONNECT_S = 10
 
@@ -142,7 +144,7 @@ class Database:
 
     def _complete(self, migrations: Migrations) -> bool:
         with self.reading() as connection:
-            if not sa.inspect(connection).has_table("promise_migrations"):
+            if not sa.inspect(connection).has_table(STEPS):
                 return False
             return _steps_done(connection, migrations) == len(migrations.steps)
 
@@ -152,7 +154,11 @@ class Database:
                 # a snapshot taken before the lock was granted would not show what its holder did
                 connection = connection.execution_options(isolation_level="READ COMMITTED")
             with connection.begin():
-                _apply(connection, migrations)
+                if connection.dialect.name == "postgresql":
+                    lock = sa.text("SELECT pg_advisory_xact_lock(:key)")
+                    connection.execute(lock, {"key": _LOCK_KEY})
+                make_steps(connection)
+                climb(connection, migrations)
 
     def close(self) -> None:
         """Give back every connection."""
@@ -181,7 +187,7 @@ def _worth_again(found: Refusal | None, taken: set[str]) -> bool:
 
 def _steps_done(connection: sa.Connection, migrations: Migrations) -> int:
     done: int = connection.execute(
-        sa.text("SELECT COUNT(*) FROM promise_migrations WHERE room = :room"),
+        sa.text(f"SELECT COUNT(*) FROM {STEPS} WHERE room = :room"),
         {"room": migrations.room},
     ).scalar_one()
     if done > len(migrations.steps):
@@ -192,23 +198,26 @@ def _steps_done(connection: sa.Connection, migrations: Migrations) -> int:
     return done
 
 
-def _apply(connection: sa.Connection, migrations: Migrations) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+def make_steps(connection: sa.Connection) -> None:
+    """Make the table of applied steps where it is missing."""
     connection.execute(
         sa.text(
-            "CREATE TABLE IF NOT EXISTS promise_migrations "
+            f"CREATE TABLE IF NOT EXISTS {STEPS} "
             "(room VARCHAR(64) NOT NULL, step INTEGER NOT NULL, PRIMARY KEY (room, step))"
         )
     )
+
+
+def climb(connection: sa.Connection, migrations: Migrations, last: int | None = None) -> None:
+    """Apply a room's missing steps, up to `last` of them, inside the caller's transaction."""
     done = _steps_done(connection, migrations)
-    for number, step in enumerate(migrations.steps[done:], start=done + 1):
+    for number, step in enumerate(migrations.steps[done:last], start=done + 1):
         if isinstance(step, str):
             connection.execute(sa.text(step))
         else:
             step(connection)
         connection.execute(
-            sa.text("INSERT INTO promise_migrations VALUES (:room, :step)"),
+            sa.text(f"INSERT INTO {STEPS} VALUES (:room, :step)"),
             {"room": migrations.room, "step": number},
         )
 
@@ -223,21 +232,24 @@ def _open(url: str, wait_s: float) -> sa.Engine:
         ) from error
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(parsed, wait_s)
-    try:
-        return _open_server(parsed, wait_s)
-    except ModuleNotFoundError as error:
+    if parsed.get_backend_name() not in ("postgres", "postgresql"):
         raise ConfigError(
-            f"the driver for {parsed.drivername} is not installed ({error.name}); "
-            "for Postgres: pip install 'promise-ml[postgres]'."
-        ) from error
+            f"PROMISE_DATABASE names a database of the kind {parsed.drivername!r}; expected SQLite "
+            "or Postgres, e.g. postgresql+psycopg://user@host/name."
+        )
+    try:
+        return _open_postgres(parsed.set(drivername="postgresql+psycopg"), wait_s)
+    except ModuleNotFoundError as error:
+        raise MissingExtra("a database in Postgres", "postgres") from error
 
 
-def _open_server(url: sa.URL, wait_s: float) -> sa.Engine:
-    extra: dict[str, Any] = {}
-    if url.get_backend_name() == "postgresql":
-        given = str(url.query.get("options", ""))
-        extra["options"] = f"{given} -c lock_timeout={int(wait_s * 1000)}".strip()
-        extra.setdefault("connect_timeout", int(str(url.query.get("connect_timeout", _CONNECT_S))))
+def _open_postgres(url: sa.URL, wait_s: float) -> sa.Engine:
+    given = url.query.get("options", "")
+    wait_ms = max(1, int(wait_s * 1000))  # 0 would be for ever
+    extra = {
+        "options": f"{given} -c lock_timeout={wait_ms}".strip(),
+        "connect_timeout": url.query.get("connect_timeout", _CONNECT_S),
+    }
     return sa.create_engine(
         url, isolation_level="SERIALIZABLE", pool_pre_ping=True, connect_args=extra
     )

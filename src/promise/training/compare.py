@@ -16,7 +16,7 @@ from promise.metrics.pointwise import metric_named
 from promise.pipeline.artifact import load_pipeline, read_arrow
 from promise.pipeline.figures import span
 from promise.registry.versions import Version
-from promise.training.evaluate import evaluate
+from promise.training.evaluate import evaluate, sealed_rows
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,13 @@ def compare(first: Version, second: Version, source: Source | None, *, seed: int
     if pipelines[0].task.answer != pipelines[1].task.answer:
         raise DataError(f"{first} and {second} answer different questions; compare like with like.")
     if source is not None:
-        judged = [evaluate(p, v, source) for p, v in zip(pipelines, (first, second), strict=True)]
-        if len(judged[0].y) != len(judged[1].y):
+        if not np.array_equal(*(sealed_rows(version, source) for version in (first, second))):  # type: ignore[arg-type]
             raise DataError(
-                f"{source.name} is training data of one of them only, so their rows differ; "
-                "give data that neither was trained on."
+                f"{first} and {second} may not be judged on the same rows of {source.name}, since "
+                "one has learned from rows that the other has not; leave DATA out to compare them "
+                "on rows that both held out, or give data that neither was trained on."
             )
+        judged = [evaluate(p, v, source) for p, v in zip(pipelines, (first, second), strict=True)]
         y, outputs, groups = judged[0].y, [e.output for e in judged], judged[0].groups
     else:
         y, outputs, groups = _shared_holdout(first, second)
@@ -88,11 +89,13 @@ def compare(first: Version, second: Version, source: Source | None, *, seed: int
 
 
 def _shared_holdout(first: Version, second: Version) -> tuple[Array, list[Array], IntArray | None]:
-    if first.lineage.get("fingerprint") != second.lineage.get("fingerprint"):
+    paths = [version.folder / "evaluation.arrow" for version in (first, second)]
+    known = all(path.is_file() for path in paths)  # an imported version has none
+    if not known or first.lineage.get("fingerprint") != second.lineage.get("fingerprint"):
         raise DataError(
             f"{first} and {second} were trained on different data; give DATA to compare them on."
         )
-    kept = [read_arrow(v.folder / "evaluation.arrow") for v in (first, second)]
+    kept = [read_arrow(path) for path in paths]
     shared, a, b = np.intersect1d(kept[0]["row"], kept[1]["row"], return_indices=True)
     if len(shared) == 0:
         raise DataError(f"{first} and {second} share no holdout row; give DATA to compare them on.")

@@ -92,7 +92,7 @@ def _judge(
 ) -> Evaluation:
     start = time.perf_counter()
     task = pipeline.task
-    sealed = _sealed_rows(version, source)
+    sealed = sealed_rows(version, source)
     rule = HoldoutRule.of(task, version.lineage)
     group = rule.field if rule is not None and rule.grouped else None
     if group is not None and group.name not in source.columns:
@@ -120,7 +120,8 @@ def _judge(
     )
 
 
-def _sealed_rows(version: Version, source: Source) -> IntArray | None:
+def sealed_rows(version: Version, source: Source) -> IntArray | None:
+    """Return the rows that a version held out of this data; None where it was not trained on it."""
     if version.lineage.get("fingerprint") != source.fingerprint():
         return None
     path = version.folder / "evaluation.arrow"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 from promise.data.answer import Answer, Class, Number
 from promise.data.columns import Array
 from promise.data.schema import Field, FieldType, Schema
-from promise.errors import ArtifactError, ConfigError, DataError
+from promise.errors import ConfigError, DataError
 from promise.models.imported import Imported, Input
 from promise.pipeline.artifact import Contents, save_pipeline
 from promise.pipeline.pipeline import Pipeline
@@ -170,30 +171,24 @@ def _with_heuristic(pipeline: Pipeline, golden: pa.Table) -> Pipeline:
 
 def _golden(folder: Path, described: Any, held: Held, fields: tuple[Field, ...]) -> pa.Table:
     """Return rows whose answers are kept: the model's input example, else rows made up."""
-    example = _example(folder, described, fields)
+    example = _example(folder, described.saved_input_example_info or {}, fields)
     if example is not None and example.num_rows:
         return example.slice(0, _GOLDEN_ROWS)
     return made_up_rows(held, fields)
 
 
-def _example(folder: Path, described: Any, fields: tuple[Field, ...]) -> pa.Table | None:
-    said = described.saved_input_example_info or {}
+def _example(folder: Path, said: Mapping[str, Any], fields: tuple[Field, ...]) -> pa.Table | None:
     file = (folder / str(said.get("artifact_path", ""))).resolve()
     if not file.is_file() or file.suffix != ".json" or not file.is_relative_to(folder.resolve()):
         return None
     try:
         read = json.loads(file.read_text(encoding="utf-8"))
-        rows = read["data"] if isinstance(read, dict) else read
-        named = read.get("columns") if isinstance(read, dict) else None
-    except (ValueError, KeyError) as error:
-        raise ArtifactError(f"{file.name} of the model is no readable input example.") from error
-    columns = list(named or [f.name for f in fields])
-    if not all(isinstance(row, list) and len(row) == len(columns) for row in rows):
-        return None
-    at = {name: place for place, name in enumerate(columns)}
-    if any(field.name not in at for field in fields):
-        return None
-    return pa.table({f.name: _column([row[at[f.name]] for row in rows], f) for f in fields})
+        if isinstance(read, list):  # of an array
+            read = {"columns": [field.name for field in fields], "data": read}
+        rows = [dict(zip(read["columns"], row, strict=True)) for row in read["data"]]
+        return pa.table({f.name: _column([row[f.name] for row in rows], f) for f in fields})
+    except (ValueError, KeyError, TypeError):
+        return None  # MLflow keeps examples of many shapes; this one is no table of the inputs
 
 
 def _column(values: list[Any], field: Field) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from promise.errors import ArtifactError, DataError
+from promise.errors import ArtifactError, DataError, PromiseError
 from promise.models.foreign import (
     Foreign,
     ForeignLightGBM,
@@ -96,9 +98,18 @@ def read_foreign(folder: Path, flavors: Mapping[str, Mapping[str, Any]], what: s
     file = (folder / name).resolve()
     if not name or not file.is_relative_to(folder.resolve()) or not file.is_file():
         raise ArtifactError(f"{what}: its MLmodel names no file that is there ({name!r}).")
-    if flavor == "xgboost":
-        return _xgboost(file, str(said.get("model_class", "")), what)
-    return _lightgbm(file, what) if flavor == "lightgbm" else _sklearn(file, what)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # LightGBM prints what it dislikes
+            if flavor == "xgboost":
+                return _xgboost(file, str(said.get("model_class", "")), what)
+            return _lightgbm(file, what) if flavor == "lightgbm" else _sklearn(file, what)
+    except PromiseError:
+        raise
+    except Exception as error:  # each library has errors of its own for a damaged file
+        raise ArtifactError(
+            f"{what}: {file.name} is no model that {flavor} wrote "
+            f"({type(error).__name__}: {error}); log it again."
+        ) from error
 
 
 _WAY_OUT = (
@@ -119,15 +130,11 @@ def _refuse_pickle(file: Path, what: str) -> NoReturn:
 def _lightgbm(file: Path, what: str) -> Held:
     if file.suffix == ".skops":
         found = read_skops(file)
-        booster = found.attributes.get("_Booster")
-        if not isinstance(booster, Described) or not isinstance(
-            booster.attributes.get("_handle"), str
-        ):
-            raise ArtifactError(f"{what}: {file.name} holds {found.name} without its trees.")
+        trees = found.attributes["_Booster"].attributes["_handle"]
         best = int(found.attributes.get("_best_iteration") or 0)
         classes = found.attributes.get("_classes")
         names = None if classes is None else _texts(classes)
-        return _lightgbm_text(booster.attributes["_handle"], file, what, names, best)
+        return _lightgbm_text(trees, file, what, names, best)
     if not file.read_bytes()[:5].startswith(b"tree"):
         _refuse_pickle(file, what)
     return _lightgbm_text(file.read_text(encoding="utf-8"), file, what, None, 0)
@@ -211,10 +218,7 @@ def _xgboost(file: Path, model_class: str, what: str) -> Held:
     raw = file.read_bytes()
     if raw[:1] != b"{":  # both UBJ and JSON begin with an object
         _refuse_pickle(file, what)
-    try:
-        model = ForeignXGBoost.of(raw)
-    except Exception as error:  # the library has one error for everything
-        raise ArtifactError(f"{what}: {file.name} is no model that XGBoost reads.") from error
+    model = ForeignXGBoost.of(raw)
     booster = model.booster
     learner = json.loads(booster.save_config())["learner"]
     objective = str(learner["objective"]["name"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 
 from promise.errors import DataError
 from promise.pipeline.artifact import read_manifest, recipe_of
-from promise.registry.lifecycle import Lifecycle
+from promise.registry.aliases import ROLES
 from promise.registry.mlflow.pyfunc import write_model
 from promise.registry.mlflow.server import Mlflow, told
 from promise.registry.registry import Registry
@@ -22,9 +23,6 @@ from promise.registry.versions import Version
 
 NUMBER_TAG = "promise.version"
 """The tag of a model version of MLflow that says which version of Promise it is."""
-
-ALIASES = ("live", "standby", "candidate")
-"""Roles that are mirrored as aliases."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,12 @@ def params_of(version: Version) -> dict[str, str]:
     task = read_manifest(version.folder)["task"]
     asked = {key: task[key] for key in ("workload", "label", "metric")}
     flat = dict(_flat({**asked, **recipe_of(version.folder)}))
-    return {key[:250]: value[:5000] for key, value in flat.items()}
+    return {_key(path): value[:5000] for path, value in flat.items()}
+
+
+def _key(text: str) -> str:
+    """Return a name that MLflow takes: letters, digits and a few marks."""
+    return re.sub(r"[^\w./ -]", "_", text)[:250]
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -148,9 +151,7 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         for number, child in enumerate(value):
             yield from _flat(child, f"{path}.{number}")
     else:
-        # MLflow takes letters, digits and a few marks in a name
-        safe = "".join(c if c.isalnum() or c in "_-./ " else "_" for c in path)
-        yield safe, value if isinstance(value, str) else json.dumps(value)
+        yield path, value if isinstance(value, str) else json.dumps(value)
 
 
 def register(
@@ -172,7 +173,7 @@ def register(
     run_id = log_version(version, tracking_uri=tracking_uri, experiment=experiment)
     title = name or version.name
     with told(bridge):
-        known = _numbers(client, title).get(version.number)
+        known = _numbers(client, title, version.name).get(version.number)
         if known is not None:
             return Published(title, known, run_id)
         _ensure_model(client, title)
@@ -195,12 +196,12 @@ def _ensure_model(client: Any, title: str) -> None:
     client.create_registered_model(title)
 
 
-def _numbers(client: Any, title: str) -> dict[int, int]:
-    """Return Promise's number to MLflow's of every model version that came from here."""
+def _numbers(client: Any, title: str, name: str) -> dict[int, int]:
+    """Return Promise's number to MLflow's of every model version that came from this name."""
     found: dict[int, int] = {}
     for made in client.search_model_versions(f"name='{title}'"):
-        name, _, number = made.tags.get(NUMBER_TAG, "").rpartition("@")
-        if name and number.isdigit():
+        own, _, number = made.tags.get(NUMBER_TAG, "").rpartition("@")
+        if own == name and number.isdigit():
             found[int(number)] = max(found.get(int(number), 0), int(made.version))
     return found
 
@@ -222,16 +223,16 @@ def mirror_aliases(
     """
     bridge, title = Mlflow(tracking_uri), title or name
     client = bridge.client
-    route = Lifecycle(registry.database, registry.clock).route(name)
+    route = registry.lifecycle.route(name)
     verdicts = Verdicts(registry.database, registry.clock)
     with told(bridge):
-        numbers = _numbers(client, title)
+        numbers = _numbers(client, title, name)
         if not numbers:
             raise DataError(
                 f"MLflow at {tracking_uri} has no version of {title!r} that came from here; "
                 f"run `promise models publish {name}` first."
             )
-        roles = {role: numbers.get(getattr(route, role) or 0) for role in ALIASES}
+        roles = {role: numbers.get(getattr(route, role) or 0) for role in ROLES}
         there = dict(client.get_registered_model(title).aliases)
         for role, number in roles.items():
             if number is not None and str(there.get(role)) != str(number):
@@ -248,7 +249,7 @@ def _tag_verdicts(client: Any, title: str, number: int, judged: list[Judged]) ->
     there: Mapping[str, str] = client.get_model_version(title, str(number)).tags
     for found in judged:
         verdict = found.verdict
-        key = f"promise.verdict.{verdict.promise}"
+        key = _key(f"promise.verdict.{verdict.promise}")
         measured = "nothing" if verdict.measured is None else f"{verdict.measured:.6g}"
         text = (
             f"{verdict.status}: {verdict.that} {measured}, bound {verdict.bound:g}, n {verdict.n}"

@@ -32,13 +32,12 @@ class Mlflow:
     @property
     def client(self) -> Any:
         """A client; the server is asked first, because MLflow waits minutes for an absent one."""
-        try:
-            from mlflow import MlflowClient
-        except ImportError as error:
-            raise MissingExtra("the bridge to MLflow", "mlflow") from error
         if self.tracking_uri.startswith(("http://", "https://")):
             self._knock()
-        return MlflowClient(self.tracking_uri, self.tracking_uri)
+        with told(self):
+            from mlflow import MlflowClient
+
+            return MlflowClient(self.tracking_uri, self.tracking_uri)
 
     def _knock(self) -> None:
         try:

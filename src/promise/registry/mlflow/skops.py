@@ -13,7 +13,7 @@ import numpy as np
 
 from promise.errors import ArtifactError
 
-_LIMIT = 2**32  # bytes of one member once unpacked; a small file may claim to hold more
+_LIMIT = 2**32  # bytes of what is read once unpacked; a small file may claim to hold more
 
 
 @dataclass(frozen=True)
@@ -47,24 +47,27 @@ def read_skops(path: Path) -> Described:
     """
     try:
         with zipfile.ZipFile(path) as file:
-            found = _Reader(file).value(json.loads(_member(file, "schema.json")))
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, RecursionError) as error:
+            reader = _Reader(file, _LIMIT)
+            found = reader.value(json.loads(reader.member("schema.json")))
+    except Exception as error:  # whatever zipfile and NumPy raise on other bytes
         raise ArtifactError(f"{path.name} is no readable skops file: {error}.") from error
     if not isinstance(found, Described):
         raise ArtifactError(f"{path.name} holds a {type(found).__name__}, expected a model.")
     return found
 
 
-def _member(file: zipfile.ZipFile, name: str) -> bytes:
-    if file.getinfo(name).file_size > _LIMIT:
-        raise ValueError(f"{name} would unpack to more than {_LIMIT >> 30} GiB")
-    return file.read(name)
-
-
 @dataclass
 class _Reader:
     file: zipfile.ZipFile
+    left: int
     seen: dict[int, Any] = field(default_factory=dict)
+
+    def member(self, name: str) -> bytes:
+        """Return the bytes of one member, as long as all of them together are within the limit."""
+        self.left -= self.file.getinfo(name).file_size
+        if self.left < 0:
+            raise ValueError(f"it would unpack to more than {_LIMIT:,} bytes")
+        return self.file.read(name)
 
     def value(self, node: dict[str, Any]) -> Any:
         """Return the value of a node; a shared one is read once."""
@@ -95,5 +98,5 @@ class _Reader:
 
     def _array(self, node: dict[str, Any]) -> Any:
         if node["type"] == "numpy":
-            return np.load(io.BytesIO(_member(self.file, node["file"])), allow_pickle=False)
+            return np.load(io.BytesIO(self.member(node["file"])), allow_pickle=False)
         return np.array([self.value(child) for child in node["content"]], dtype=object)
