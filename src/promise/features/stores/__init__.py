@@ -1,0 +1,1 @@
+"""Places that keep event state: in process, SQLite, Postgres and Redis, with one conduct."""

@@ -1,0 +1,246 @@
+"""Event state in SQLite: one write transaction for each event, for the workers of one machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from promise.clock import Clock, SystemClock
+from promise.errors import ConfigError
+from promise.features.store import Entry, Held, Lifetimes, Reach
+from promise.features.stores.answers import checked, checked_keys, duplicate, held
+from promise.features.stores.batches import BATCH, batches
+from promise.features.stores.frames import framed, joined, unframed
+from promise.state.database import Database, Migrations
+
+FEATURE_STATE = Migrations(
+    "feature_state",
+    (
+        """CREATE TABLE feature_entities (
+            key TEXT PRIMARY KEY,
+            base BIGINT NOT NULL,
+            version BIGINT NOT NULL,
+            snapshot BLOB,
+            tail BLOB NOT NULL,
+            until_us BIGINT NOT NULL
+        )""",
+        """CREATE TABLE feature_events (
+            event_id TEXT PRIMARY KEY,
+            given TEXT NOT NULL,
+            seen_us BIGINT NOT NULL
+        )""",
+        "CREATE INDEX feature_events_by_time ON feature_events (seen_us)",
+    ),
+)
+"""An entity's row is its snapshot and framed tail; an event's row tells the versions it gave."""
+
+_KNOWN = sa.text("SELECT given FROM feature_events WHERE event_id = :id AND seen_us > :after")
+# past its lifetime an entity starts anew, one version further, so that no compaction under way
+# and no cached vector of its former life fits it
+_APPEND = sa.text(
+    """INSERT INTO feature_entities AS e (key, base, version, snapshot, tail, until_us)
+    VALUES (:key, :now, :now + 1, NULL, :frame, :until)
+    ON CONFLICT (key) DO UPDATE SET
+        base = CASE WHEN e.until_us <= :now THEN e.version + 1 ELSE e.base END,
+        version = e.version + CASE WHEN e.until_us <= :now THEN 2 ELSE 1 END,
+        snapshot = CASE WHEN e.until_us <= :now THEN NULL ELSE e.snapshot END,
+        tail = CASE WHEN e.until_us <= :now THEN excluded.tail
+               ELSE CAST(e.tail || excluded.tail AS BLOB) END,
+        until_us = MAX(e.until_us, excluded.until_us)
+    RETURNING base, version, snapshot, tail"""
+)
+_NOTE = sa.text(
+    "INSERT INTO feature_events (event_id, given, seen_us) VALUES (:id, :given, :now) "
+    "ON CONFLICT (event_id) DO UPDATE SET given = excluded.given, seen_us = excluded.seen_us"
+)
+_READ = sa.text(
+    "SELECT key, base, snapshot, tail FROM feature_entities WHERE key IN :keys AND until_us > :now"
+).bindparams(sa.bindparam("keys", expanding=True))
+_VERSIONS = sa.text(
+    "SELECT key, version FROM feature_entities WHERE key IN :keys AND until_us > :now"
+).bindparams(sa.bindparam("keys", expanding=True))
+_ONE = sa.text(
+    "SELECT base, version, tail FROM feature_entities WHERE key = :key AND until_us > :now"
+)
+_COMPACT = sa.text(
+    "UPDATE feature_entities SET base = :version, snapshot = :snapshot, tail = :tail "
+    "WHERE key = :key"
+)
+_PAGE = sa.text(
+    "SELECT key, snapshot, tail FROM feature_entities WHERE key > :after AND until_us > :now "
+    "ORDER BY key LIMIT :limit"
+)
+_IMPORT = sa.text(
+    """INSERT INTO feature_entities AS e (key, base, version, snapshot, tail, until_us)
+    VALUES (:key, :now, :now + :n, :snapshot, :tail, :until)
+    ON CONFLICT (key) DO UPDATE SET
+        base = MAX(e.version + 1, :now),
+        version = MAX(e.version + 1, :now) + :n,
+        snapshot = excluded.snapshot, tail = excluded.tail, until_us = excluded.until_us
+        WHERE :replace OR e.until_us <= :now"""
+)
+_EXPIRE = sa.text("DELETE FROM feature_entities WHERE until_us <= :now")
+_FORGET = sa.text("DELETE FROM feature_events WHERE seen_us <= :after")
+
+
+@dataclass
+class SQLiteStore:
+    """Keeps event state in the installation's SQLite file, with nothing to install.
+
+    Parameters
+    ----------
+    database
+        A SQLite database; its `wait_s` bounds how long an exchange waits for other writers.
+    clock
+        Tells when an entity or an event id is past its lifetime.
+
+    Examples
+    --------
+    >>> store = SQLiteStore(Database("sqlite://"))
+    >>> store.exchange("e1", 0, ["card:7"], b"first")[0].tail
+    ()
+    >>> store.exchange("e2", 5, ["card:7"], b"second")[0].tail
+    (b'first',)
+    """
+
+    database: Database
+    clock: Clock = field(default_factory=SystemClock)
+    lifetimes: Lifetimes = field(default_factory=Lifetimes)
+
+    def __post_init__(self) -> None:
+        if not self.database.url.startswith("sqlite"):
+            raise ConfigError(
+                "this store needs a SQLite database; for Postgres use PostgresStore, which keeps "
+                "event state for every machine."
+            )
+        self.database.migrate(FEATURE_STATE)
+
+    @property
+    def reach(self) -> Reach:
+        """The processes of one machine."""
+        return "machine"
+
+    def exchange(self, event_id: str, at: int, keys: Sequence[str], payload: bytes) -> list[Held]:
+        """Append the event to every entity, and return what each held before it."""
+        distinct = checked(event_id, at, keys)
+        if not distinct:
+            return []
+        frame = framed(payload)
+        found = self.database.run(lambda c: self._exchange(c, event_id, at, distinct, frame))
+        return [found[key] for key in keys]
+
+    def _exchange(
+        self, connection: sa.Connection, event_id: str, at: int, keys: list[str], frame: bytes
+    ) -> dict[str, Held]:
+        now = self._now_us()
+        after = now - self.lifetimes.remember_us
+        known = connection.execute(_KNOWN, {"id": event_id, "after": after}).scalar()
+        if known is not None:
+            return _as_before(json.loads(known), keys, _rows(connection, keys, now))
+        values = {"now": now, "frame": frame, "until": self.lifetimes.until_us(at, now)}
+        before, given = {}, {}
+        for key in keys:
+            row = connection.execute(_APPEND, {"key": key, **values}).one()
+            before[key] = held(row.base, row.snapshot, unframed(row.tail[: -len(frame)]))
+            given[key] = row.version
+        connection.execute(_NOTE, {"id": event_id, "given": json.dumps(given), "now": now})
+        return before
+
+    def compact(self, key: str, expected_version: int, snapshot: bytes) -> bool:
+        """Put a snapshot in the place of the events that it folds; say whether it was taken."""
+
+        def work(connection: sa.Connection) -> bool:
+            row = connection.execute(_ONE, {"key": key, "now": self._now_us()}).one_or_none()
+            if row is None or not row.base <= expected_version <= row.version:
+                return False
+            tail = joined(unframed(row.tail)[expected_version - row.base :])
+            values = {"key": key, "version": expected_version, "snapshot": snapshot, "tail": tail}
+            connection.execute(_COMPACT, values)
+            return True
+
+        return self.database.run(work)
+
+    def read(self, keys: Sequence[str]) -> list[Held]:
+        """Return the present state of entities, writing nothing."""
+        distinct = checked_keys(keys)
+        with self.database.reading() as connection:
+            rows = _rows(connection, distinct, self._now_us())
+        return [held(*rows[key]) if key in rows else Held(None, ()) for key in keys]
+
+    def versions(self, keys: Sequence[str]) -> list[int]:
+        """Return the present versions alone; 0 for entities without events."""
+        distinct = checked_keys(keys)
+        found: dict[str, int] = {}
+        with self.database.reading() as connection:
+            for part in batches(distinct):
+                rows = connection.execute(_VERSIONS, {"keys": part, "now": self._now_us()})
+                found.update((row.key, int(row.version)) for row in rows)
+        return [found.get(key, 0) for key in keys]
+
+    def expire(self) -> int:
+        """Remove what is past its lifetime; return how many entities."""
+
+        def work(connection: sa.Connection) -> int:
+            now = self._now_us()
+            connection.execute(_FORGET, {"after": now - self.lifetimes.remember_us})
+            return int(connection.execute(_EXPIRE, {"now": now}).rowcount)
+
+        return self.database.run(work)
+
+    def export(self) -> Iterator[Entry]:
+        """Yield every entity once, in the order of keys."""
+        after = ""
+        while True:
+            with self.database.reading() as connection:
+                values = {"after": after, "now": self._now_us(), "limit": BATCH}
+                rows = list(connection.execute(_PAGE, values))
+            for row in rows:
+                yield Entry(row.key, row.snapshot, unframed(row.tail))
+            if len(rows) < BATCH:
+                return
+            after = rows[-1].key
+
+    def import_(self, entries: Iterable[Entry], *, replace: bool = False) -> int:
+        """Take over entities, for a warm start or a backfill; return how many were taken."""
+        taken = 0
+        for part in batches(entries):
+            checked_keys([entry.key for entry in part])
+            taken += self.database.run(lambda c, part=part: self._import(c, part, replace))  # type: ignore[misc]
+        return taken
+
+    def _import(self, connection: sa.Connection, part: list[Entry], replace: bool) -> int:
+        now, taken = self._now_us(), 0
+        for entry in part:
+            values: dict[str, Any] = {
+                "key": entry.key, "now": now, "n": len(entry.tail), "snapshot": entry.snapshot,
+                "tail": joined(entry.tail), "until": now + self.lifetimes.retention_us,
+                "replace": replace,
+            }  # fmt: skip
+            taken += connection.execute(_IMPORT, values).rowcount
+        return taken
+
+    def close(self) -> None:
+        """Leave the database to its owner, who closes it."""
+
+    def _now_us(self) -> int:
+        return int(self.clock.now().timestamp() * 1e6)
+
+
+_Row = tuple[int, bytes | None, tuple[bytes, ...]]
+
+
+def _rows(connection: sa.Connection, keys: list[str], now: int) -> dict[str, _Row]:
+    found: dict[str, _Row] = {}
+    for part in batches(keys):
+        for row in connection.execute(_READ, {"keys": part, "now": now}):
+            found[row.key] = (row.base, row.snapshot, unframed(row.tail))
+    return found
+
+
+def _as_before(given: dict[str, int], keys: list[str], rows: dict[str, _Row]) -> dict[str, Held]:
+    """Return what was held before an event that is known, from the versions that it gave."""
+    return {key: duplicate(rows.get(key), given.get(key)) for key in keys}
