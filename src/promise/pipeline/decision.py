@@ -1,0 +1,281 @@
+"""Decide what to do: approve, review or decline, by thresholds or by what each would cost."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from promise.data.answer import Decision, answer_from_json, answer_to_json
+from promise.data.columns import Array, Columns, FloatArray, IntArray
+from promise.errors import ArtifactError, ConfigError
+from promise.metrics.costs import (
+    APPROVE,
+    DECLINE,
+    REVIEW,
+    Costs,
+    Cuts,
+    cheapest_actions,
+    cheapest_cuts,
+    review_price,
+)
+from promise.pipeline.policy import PREDICTION
+
+SCORE = "score"
+PROPENSITY = "propensity"
+EXPLORED = "explored"
+
+
+@dataclass(frozen=True)
+class Cheapest:
+    """Takes the action of least expected cost for each amount; reviews have a price.
+
+    Parameters
+    ----------
+    costs
+        What decisions cost.
+    price
+        What a review must save beyond its own cost, so that reviews keep to their capacity.
+    usual_amount
+        Stands in for an amount that is missing.
+    """
+
+    costs: Costs = field(default_factory=Costs)
+    price: float = 0.0
+    usual_amount: float = 0.0
+
+    def actions(self, score: Array, amount: Array) -> IntArray:
+        """Return action codes (n,); a score that is not a number is for a person to look at."""
+        money = np.where(np.isfinite(amount), amount, self.usual_amount)
+        found = cheapest_actions(self.costs.expected(score, money), self.price)
+        return np.where(np.isnan(score), REVIEW, found)
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """Approves a random slice of what would be declined, so that its labels become known.
+
+    Chance is a hash of the event's key: the same event is always treated alike, on any machine,
+    and nobody can tell beforehand without the salt.
+
+    Parameters
+    ----------
+    share
+        Which share of the declined is approved, in [0, 1).
+    key
+        The column with the event's key; a row without one is not explored.
+    most_amount
+        Larger amounts are never approved this way; nor are missing ones.
+    salt
+        Changes which events are drawn.
+    """
+
+    share: float
+    key: str
+    most_amount: float
+    salt: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share < 1 or not self.most_amount >= 0:
+            raise ConfigError(
+                "exploration approves a share in [0, 1) of what would be declined, up to an "
+                f"amount ≥ 0; got share={self.share!r}, most_amount={self.most_amount!r}."
+            )
+
+    def draws(self, key: object) -> bool:
+        """Say whether an event is in the slice."""
+        if missing(key):
+            return False
+        digest = blake2b(f"{self.salt}\0{key}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "big") < self.share * 2.0**64
+
+    def allows(self, amount: Array) -> Array:
+        """Return which amounts are known and small enough."""
+        return np.asarray(amount <= self.most_amount)
+
+
+@dataclass(frozen=True)
+class DecisionPolicy:
+    """Turns calibrated chances of fraud into actions, and says how likely each action was.
+
+    Parameters
+    ----------
+    answer
+        Names the three actions, mildest first.
+    rule
+        Two thresholds, or the cheapest action by amount.
+    amount
+        The column with the money at stake; thresholds without exploration need none.
+    exploration
+        A random slice of declined rows is approved; None: none.
+
+    Raises
+    ------
+    ConfigError
+        When there are not three actions, or the rule needs an amount that no column is named for.
+
+    Examples
+    --------
+    >>> policy = DecisionPolicy()
+    >>> output = np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]])
+    >>> policy.many(Columns({}), output)["prediction"]
+    array(['approve', 'review', 'decline'], dtype=object)
+    """
+
+    kind: ClassVar[str] = "decision"
+    kind_version: ClassVar[int] = 1
+    answer: Decision = field(default_factory=Decision)
+    rule: Cuts | Cheapest = field(default_factory=Cuts)
+    amount: str | None = None
+    exploration: Exploration | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.answer.actions) != 3:
+            raise ConfigError(
+                "this policy chooses among three actions, mildest first (approve, review, "
+                f"decline); got {self.answer.actions!r}."
+            )
+        if self.amount is None and (isinstance(self.rule, Cheapest) or self.exploration):
+            raise ConfigError(
+                "costs and exploration depend on the money at stake: name its column in `amount`."
+            )
+
+    def many(self, columns: Columns, output: Array) -> Columns:
+        """Return `prediction`, `score`, `propensity` and `explored`, row for row.
+
+        Parameters
+        ----------
+        columns
+            Read for the amount and, where it explores, for the event's key.
+        output
+            Calibrated probabilities (n, 2), or chances of fraud (n,).
+
+        Returns
+        -------
+        Columns
+            `propensity` is the chance with which this policy took the action shown. Rows whose
+            label is known because they were approved weigh 1 / propensity.
+        """
+        score: FloatArray = np.asarray(output, dtype=np.float64)
+        score = score[:, 1] if score.ndim == 2 else score
+        amount = np.full(len(score), np.nan) if self.amount is None else columns[self.amount]
+        if isinstance(self.rule, Cuts):
+            actions = self.rule.actions(score)
+        else:
+            actions = self.rule.actions(score, amount)
+        explored = np.zeros(len(score), dtype=bool)
+        propensity = np.ones(len(score))
+        if self.exploration is not None:
+            keys = columns[self.exploration.key]
+            open_rows = (actions == DECLINE) & self.exploration.allows(amount)
+            for row in np.flatnonzero(open_rows):
+                explored[row] = self.exploration.draws(keys[row])
+                share = 0.0 if missing(keys[row]) else self.exploration.share
+                propensity[row] = share if explored[row] else 1.0 - share
+        names = np.array(self.answer.actions, dtype=object)
+        return Columns(
+            {
+                PREDICTION: names[np.where(explored, APPROVE, actions)],
+                SCORE: score,
+                PROPENSITY: propensity,
+                EXPLORED: explored,
+            }
+        )
+
+    def one(self, score: float, amount: float | None = None, key: object = None) -> dict[str, Any]:
+        """Answer one row by plain numbers, with the digits of `many`."""
+        money = np.nan if amount is None else amount
+        named = {} if self.amount is None else {self.amount: np.array([money])}
+        if isinstance(self.rule, Cuts) and self.exploration is None:
+            code = int(score >= self.rule.review) + int(score >= self.rule.decline)
+            action = self.answer.actions[REVIEW if math.isnan(score) else code]
+            return {PREDICTION: action, SCORE: score, PROPENSITY: 1.0, EXPLORED: False}
+        if self.exploration is not None:
+            named[self.exploration.key] = np.array([key], dtype=object)
+        found = self.many(Columns(named), np.array([score]))
+        return {name: found[name].tolist()[0] for name in found}
+
+    def chosen(
+        self,
+        score: Array,
+        amount: Array,
+        costs: Costs,
+        *,
+        days: float = 1.0,
+        capacity_per_day: float | None = None,
+    ) -> Self:
+        """Return this policy with its rule chosen anew on a calibrated block of later rows.
+
+        The kind of rule stays: thresholds become the cheapest pair, found exactly; the cheapest
+        action gets the price that keeps reviews to their capacity.
+
+        Parameters
+        ----------
+        score, amount
+            Calibrated chances of fraud (n,) and amounts (n,; missing ones count as the mean).
+        days
+            Length of the block.
+        capacity_per_day
+            Most reviews per day, on average over the block; None: no bound.
+        """
+        known = np.isfinite(amount)
+        usual = float(amount[known].mean()) if known.any() else 0.0
+        money = np.where(known, amount, usual)
+        if isinstance(self.rule, Cuts):
+            cuts = cheapest_cuts(score, money, costs, days=days, capacity_per_day=capacity_per_day)
+            return replace(self, rule=cuts)
+        price = review_price(score, money, costs, days=days, capacity_per_day=capacity_per_day)
+        return replace(self, rule=Cheapest(costs, price, usual))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the policy as `policy.json` shows it."""
+        if isinstance(self.rule, Cuts):
+            rule: dict[str, Any] = {"kind": "cuts", **vars(self.rule)}
+        else:
+            rule = {"kind": "cheapest", **vars(self.rule), "costs": vars(self.rule.costs)}
+        return {
+            "answer": answer_to_json(self.answer),
+            "rule": rule,
+            "amount": self.amount,
+            "exploration": None if self.exploration is None else vars(self.exploration),
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the policy as JSON."""
+        (folder / "policy.json").write_text(json.dumps(self.to_json()), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read back what `save` wrote."""
+        data = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
+        answer, explored = answer_from_json(data["answer"]), data["exploration"]
+        if not isinstance(answer, Decision):
+            raise ArtifactError(f"the decision policy cannot answer {answer!r}.")
+        return cls(
+            answer=answer,
+            rule=_rule_from_json(data["rule"]),
+            amount=data["amount"],
+            exploration=None if explored is None else Exploration(**explored),
+        )
+
+
+def missing(key: object) -> bool:
+    """Say whether a row has no key: None, or a number that is not one."""
+    return key is None or (isinstance(key, float) and math.isnan(key))
+
+
+def _rule_from_json(data: dict[str, Any]) -> Cuts | Cheapest:
+    """Rebuild a rule; an unknown kind is refused, since nobody can say what it would decide."""
+    fields = {name: value for name, value in data.items() if name != "kind"}
+    if data["kind"] == "cuts":
+        return Cuts(**fields)
+    if data["kind"] == "cheapest":
+        return Cheapest(**{**fields, "costs": Costs(**fields["costs"])})
+    raise ArtifactError(
+        f"decision rule {data['kind']!r} is unknown here; known: cuts, cheapest. Upgrade Promise."
+    )
