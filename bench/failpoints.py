@@ -307,7 +307,10 @@ def seen(evidence: EvidenceStore, site: Site, version: int | None, arm: str) -> 
         return
     start = site.clock.now().replace(second=0, microsecond=0) + timedelta(seconds=60)
     evidence.add_counts("slot", NAME, version, arm, start, 2000, 1, {})
-    payload = {"y": [1] * 200, "output": [[0.2, 0.8]] * 200, "group": {}}
+    payload = {
+        "y": [1.0] * 200, "output": [[0.2, 0.8]] * 200, "group": {},
+        "at": [start.timestamp()] * 200, "arm": [arm] * 200,
+    }  # fmt: skip
     evidence.observe(NAME, version, "outcome", "all", payload)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import weakref
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 import typer
@@ -91,8 +93,30 @@ def test_labels_come_as_the_model_answers_from_typed_files(home: Path, ending: s
         file.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
     assert run("label", "churn", str(file))["accepted"] == 2
     assert labels() == [("m.0-a-1", "1"), ("m.0-a-2", "0")]
-    assert run("label", "price", str(file))["revisions"] == 2
-    assert labels()[2:] == [("m.0-a-1", 1.0), ("m.0-a-2", 0.0)]
+    with pytest.raises(DataError, match="1 is of the model 'churn', not of 'price'"):
+        run("label", "price", str(file))
+    assert run("label", "price", str(file), "--on-bad-rows", "skip")["bad_rows"]["count"] == 2
+    assert len(labels()) == 2
+    others = home / "others.csv"
+    others.write_text("prediction_id,label\nm.0-b-1,1\n")
+    assert run("label", "price", str(others))["accepted"] == 1
+    assert labels()[2:] == [("m.0-b-1", 1.0)]
+
+
+def test_a_class_is_one_label_however_it_is_written_and_an_unknown_one_is_refused(
+    home: Path,
+) -> None:
+    file = home / "labels.jsonl"
+    file.write_text('{"prediction_id": "m.0-a-1", "label": 0}\n')
+    run("label", "churn", str(file))
+    file.write_text('{"prediction_id": "m.0-a-1", "label": "0"}\n')
+    assert run("label", "churn", str(file))["unchanged"] == 1
+    file.write_text('{"prediction_id": "m.0-a-1", "label": "7"}\n')
+    with pytest.raises(DataError, match="'7', which is no class of the model; known: 0, 1"):
+        run("label", "churn", str(file))
+    file.write_text(json.dumps({"prediction_id": "m.0-b-1", "label": "x" * 10_001}) + "\n")
+    with pytest.raises(DataError, match="row 1"):
+        run("label", "churn", str(file))
 
 
 BAD = (
@@ -118,6 +142,31 @@ def test_one_bad_row_keeps_the_whole_file_out_and_is_named(home: Path) -> None:
     ):  # fmt: skip
         assert words in str(told.value)
     assert labels() == []
+
+
+def test_a_reader_that_failed_is_gone_before_the_error_is_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[weakref.ref[Any]] = []
+    open_csv = pa_csv.open_csv
+
+    def watched(*given: Any, **options: Any) -> Any:
+        stream = open_csv(*given, **options)
+        opened.append(weakref.ref(stream))
+        return stream
+
+    monkeypatch.setattr(pa_csv, "open_csv", watched)
+    monkeypatch.setattr("promise.data.files.CSV_BLOCK_BYTES", 1 << 14)
+    file = home / "labels.csv"
+    rows = [f"m.0-a-{n},1" for n in range(100_000)]
+    rows[90_000] = "m.0-a-3,1,too,many"
+    file.write_text("prediction_id,label\n" + "\n".join(rows) + "\n")
+    with pytest.raises(DataError, match="has 4 cells, expected 2") as told:
+        run("label", "churn", str(file))
+    assert opened
+    # a thread of Arrow that still reads when the interpreter ends would abort the process
+    assert [stream() for stream in opened] == [None] * len(opened)
+    assert told.value.__cause__ is not None
 
 
 def test_bad_rows_are_left_out_and_counted_when_told_so(home: Path) -> None:

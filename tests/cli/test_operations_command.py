@@ -72,6 +72,7 @@ def test_a_name_that_declared_nothing_has_the_rules_of_the_default(home: Path, r
     assert shown.startswith("groups:\n")
     assert '"promise-installation"' in shown
     assert '"PromiseErrorsBurning"' in shown
+    assert "did you mean 'churn'" in run("models", "rules", "chrun", code=1)
 
 
 def test_rules_of_a_file_are_printed_as_json_too(home: Path, run: Run) -> None:

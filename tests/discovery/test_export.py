@@ -131,6 +131,7 @@ def test_serve_answers_json_and_csv(blend: tuple[ExportPlan, Path]) -> None:
     assert "'aeg' is no input" in refused
 
 
+@pytest.mark.slow
 def test_a_folder_whose_name_has_a_colon_is_verified(
     blend: tuple[ExportPlan, Path], tmp_path: Path
 ) -> None:
@@ -139,6 +140,7 @@ def test_a_folder_whose_name_has_a_colon_is_verified(
     assert verify(folder, expected_score=plan.score).ok
 
 
+@pytest.mark.slow
 def test_an_input_may_be_called_order(tmp_path: Path, make_plan: Build) -> None:
     plan = make_plan(tmp_path, {"decision_tree": 1.0}, "class", age="order")
     folder = export(plan, tmp_path / "export")

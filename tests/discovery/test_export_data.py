@@ -25,7 +25,13 @@ Build = Callable[..., Any]
 N_ROWS = 240
 
 
-@pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv.gz", "year=2024"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "parquet",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("jsonl", "csv.gz", "year=2024")),
+    ],
+)
 def test_the_same_rows_in_another_format_give_the_same_score(
     blend: tuple[ExportPlan, Path], tmp_path: Path, kind: str, readable: Build
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ def ever_worse(rng: np.random.Generator, rates: tuple[float, float], dealt: floa
     return wrong / 200
 
 
+@pytest.mark.slow
 def test_common_trouble_blames_nobody() -> None:
     rng = np.random.default_rng(2)
     assert ever_worse(rng, (0.02, 0.02), 0.1, 5000) <= 0.025
@@ -50,6 +52,7 @@ def test_the_comparison_is_consistent(canary: tuple[int, int], stable: tuple[int
     assert (turned.worse, turned.better) == (found.better, found.worse)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_true_difference() -> None:
     rng, missed = np.random.default_rng(4), 0
     for _ in range(300):

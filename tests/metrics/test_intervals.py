@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from promise.data.answer import Class, Number
-from promise.metrics import intervals
-from promise.metrics.intervals import bootstrap_interval, paired_difference, replicates
+from promise.metrics import resamples
+from promise.metrics.intervals import bootstrap_interval, paired_difference
 from promise.metrics.pointwise import METRICS, Metric, metric_named, metrics_for
+from promise.metrics.resamples import replicates
 
 BY_NAME = {m.name: m for m in METRICS}
 
@@ -36,7 +37,7 @@ def test_replicates_equal_scores_of_repeated_rows(
     groups = np.arange(60) // 3 if grouped else np.arange(60)
     # The slow twin repeats the rows of each drawn group and scores them again.
     rng = np.random.default_rng(5)
-    (weights,) = intervals._unit_weights(rng, len(np.unique(groups)), draws)
+    (weights,) = resamples._unit_weights(rng, len(np.unique(groups)), draws)
     rows = weights.astype(int)[:, groups]
     slow = [metric.score(np.repeat(y, w), np.repeat(output, w, axis=0)) for w in rows]
     fast = replicates(metric, y, [(output, None)], seed=5, n=draws, groups=groups)
@@ -56,7 +57,7 @@ def test_bundles_of_many_rows_keep_the_variance(monkeypatch: pytest.MonkeyPatch)
     metric = BY_NAME["mae"]
     y, output = example(metric, 4000)
     plain = bootstrap_interval(metric, y, output, seed=1)
-    monkeypatch.setattr(intervals, "_MAX_UNITS", 400)
+    monkeypatch.setattr(resamples, "_MAX_UNITS", 400)
     bundled = bootstrap_interval(metric, y, output, seed=1)
     assert bundled[1] - bundled[0] == pytest.approx(plain[1] - plain[0], rel=0.2)
 
@@ -74,8 +75,49 @@ def test_a_perfect_score_is_not_a_certain_one() -> None:
     y, p = np.arange(40) % 2, np.eye(2)[np.arange(40) % 2]
     for name in ("accuracy", "balanced_accuracy", "f1_macro", "matthews"):
         low, high = bootstrap_interval(BY_NAME[name], y, p, seed=1)
-        assert 0.85 < low < 0.95
+        # of matthews, 1 - 2 × the share of errors, the same rows prove less
+        assert (0.8 if name == "matthews" else 0.85) < low < 0.95
         assert high == 1.0
+
+
+def test_groups_without_an_error_count_as_so_many_rows() -> None:
+    y = np.arange(40) % 2
+    low, high = bootstrap_interval(
+        BY_NAME["f1_macro"], y, np.eye(2)[y], seed=1, groups=np.arange(40) // 20
+    )
+    assert low < 0.4
+    assert high == 1.0
+
+
+@pytest.mark.parametrize("name", ["f1", "roc_auc", "average_precision"])
+def test_a_few_cases_that_were_all_right_prove_little(name: str) -> None:
+    y = np.r_[np.ones(5, int), np.zeros(995, int)]
+    score = np.where(y == 1, 0.9, 0.1) + np.arange(1000) * 1e-5
+    low, high = bootstrap_interval(BY_NAME[name], y, np.column_stack([1 - score, score]), seed=1)
+    assert low < 0.85
+    assert high == 1.0
+
+
+def test_noise_alone_does_not_say_that_probabilities_are_off() -> None:
+    metric, accused = BY_NAME["ece"], 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        share = rng.random(200)
+        y = (rng.random(200) < share).astype(int)
+        low, high = bootstrap_interval(metric, y, np.column_stack([1 - share, share]), seed=seed)
+        accused += low > 0
+        assert low <= metric.score(y, np.column_stack([1 - share, share])) <= high
+    assert accused <= 6
+
+
+@pytest.mark.parametrize("name", ["f1_macro", "roc_auc"])
+def test_where_rows_are_many_the_ends_are_those_of_resamples(name: str) -> None:
+    metric = BY_NAME[name]
+    y, output = example(metric, 3000, k=2)
+    plain = np.quantile(
+        replicates(metric, y, [(output, None)], seed=1, n=1000)[:, 0], [0.025, 0.975]
+    )
+    assert bootstrap_interval(metric, y, output, seed=1) == pytest.approx(tuple(plain), abs=0.004)
 
 
 def test_groups_widen_the_interval() -> None:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promise.metrics.looks import FIRST_LOOK, Look, resampled_ends
+from promise.metrics.looks import FIRST_LOOK, Look
 from promise.metrics.pointwise import METRICS
+from promise.metrics.tails import resampled_ends
 
 BY_NAME = {metric.name: metric for metric in METRICS}
 
@@ -46,6 +47,7 @@ def test_decisions_without_an_error_still_have_a_lower_end() -> None:
     assert high == 1.0
 
 
+@pytest.mark.slow
 def test_the_two_ends_err_as_seldom_as_promised() -> None:
     rng, low_wrong, high_wrong, runs = np.random.default_rng(9), 0, 0, 200
     for _ in range(runs):

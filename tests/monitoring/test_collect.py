@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from promise.data.answer import Answer, Class, Number
 from promise.data.schema import Field, Schema
 from promise.metrics.drift import SCORE, add_counts
 from promise.monitoring.collect import Collected, Collector, Kept
-from promise.monitoring.drift import drift_report
+from promise.monitoring.drift import counted_since, drift_report
 from promise.monitoring.index import BLOCK_ROWS
 from promise.pipeline.task import Task
 from promise.promises.spec import ModelFile, Promise
@@ -175,8 +175,8 @@ def test_lines_are_counted_once_in_the_frozen_bins(house: House) -> None:
     assert (first.lines, first.unreadable, first.more) == (1200, 0, False)
     assert house.collect().lines == 0
     assert house.counted() == {"age": 1200, "city": 1200, "sex": 1200, SCORE: 1200}
-    hours = {o.payload["hour"] for o in house.evidence.observed("churn", 1, "psi")}
-    assert hours == {"2026-01-01T00", "2026-01-01T01"}
+    begun = {o.payload["begun"][:16] for o in house.evidence.observed("churn", 1, "psi")}
+    assert begun == {"2026-01-01T00:00", "2026-01-01T01:00"}
     reference = json.loads((house.registry.find("churn@1").folder / "reference.json").read_text())
     report = drift_report(house.evidence, "churn", 1, reference)
     assert {f.feature for f in report.features} == {"age", "city", "sex", "score[0]", "score[1]"}
@@ -235,6 +235,8 @@ def test_a_label_may_come_before_its_line_and_joins_the_shadow_too(house: House)
     assert seen.payload == {
         "y": [1.0],
         "output": [[0.75, 0.25]],
+        "at": [house.clock.now().timestamp()],
+        "arm": ["shadow"],
         "group": {"sex": [None]},
         "ids": 1,
     }
@@ -325,6 +327,37 @@ def test_a_long_backlog_is_read_in_parts(embedded: House) -> None:
     assert embedded.counted()["age"] == 300
 
 
+def test_rows_tell_their_arm_and_time_and_drift_is_cut_where_a_stage_began(house: House) -> None:
+    for _ in range(2):
+        house.register()
+    lifecycle = Lifecycle(house.database, house.clock)
+    first = lifecycle.commit(
+        None, "promote", Route("churn", "steady", live=1, since=house.clock.now()), reason="first"
+    )
+    house.clock.advance(600)
+    log = house.log()
+    ids = house.answer(log, 3, version=2, arm="shadow")
+    house.collect()
+    house.clock.advance(600)
+    began = house.clock.now()
+    route = Route("churn", "canary", live=1, candidate=2, share=1000, since=began)
+    lifecycle.commit(first, "advance", route, reason="to the canary")
+    ids += house.answer(log, 4, version=2, arm="canary")
+    log.close()
+    house.clock.advance(60)
+    house.label(ids, "yes")
+    house.collect()
+    (block,) = house.evidence.observed("churn", 2, "outcome")
+    assert block.payload["arm"] == ["shadow"] * 3 + ["canary"] * 4
+    assert [at >= began.timestamp() for at in block.payload["at"]] == [False] * 3 + [True] * 4
+    assert counted_since(house.evidence, "churn", 2)["age"]["missing"] == 0
+    rows = [
+        sum(counted_since(house.evidence, "churn", 2, since)["age"]["bins"])
+        for since in (None, began)
+    ]
+    assert rows == [7, 4]
+
+
 def test_memory_of_the_workers_is_observed_for_every_loaded_version(embedded: House) -> None:
     embedded.register()
     lifecycle = Lifecycle(embedded.database, embedded.clock)
@@ -392,15 +425,10 @@ def test_what_is_old_is_forgotten_hour_by_hour(embedded: House) -> None:
     ids = embedded.answer(log, BLOCK_ROWS + 10)
     log.close()
     embedded.label(ids, "yes")
-    start = embedded.clock.now()
-    embedded.evidence.add_counts("0", "churn", 1, "live", start, 5, 0, {})
-    embedded.evidence.add_counts("0", "churn", 1, "live", start + timedelta(seconds=10), 5, 0, {})
-    kept = Kept(join_days=1, log_days=1e9, exact_days=1, evidence_days=400)
+    kept = Kept(join_days=1, log_days=1e9)
     embedded.collect(kept=kept)
     embedded.clock.advance(3 * 86_400)
     embedded.collect(kept=kept)
-    (hour,) = embedded.evidence.counts("churn", 1, "live")
-    assert hour.requests == 10
     index = Database(f"sqlite:///{embedded.settings.run / 'join.db'}")
     with index.reading() as connection:
 

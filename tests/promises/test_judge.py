@@ -86,6 +86,11 @@ def test_a_latency_counts_answers_above_its_bound() -> None:
     near = Promise("speed", "latency_p99", at_most=12.0, warn=10.0)
     assert judge_share(near, 1000, 1, k_warn=60).warns
     assert not judge_share(near, 1000, 1, k_warn=5).warns
+    # sixty of a hundred that were counted are many, whatever was not counted for it
+    assert judge_share(near, 100_000, 1, k_warn=60, n_warn=100).warns
+    assert not judge_share(near, 100_000, 1, k_warn=60).warns
+    assert judge_live_share(near, [(1000, 0)] * 9, warned=[(1000, 60)] * 9).warns
+    assert not judge_live_share(near, [(1000, 0)] * 9, warned=[(1000, 4)] * 9).warns
 
 
 def test_the_warning_comes_before_the_break() -> None:
@@ -236,6 +241,7 @@ def test_rows_that_hang_together_weigh_less() -> None:
     assert judge_metric(promise, BINARY, *again, groups=groups).status == "UNKNOWN"
 
 
+@pytest.mark.slow
 def test_a_good_model_is_seldom_accused_by_a_metric_that_is_looked_at_often() -> None:
     rng, promise, accused = np.random.default_rng(5), Promise("q", "mae", at_most=1.0), 0
     for _ in range(60):
@@ -254,6 +260,7 @@ def rare(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return y, np.column_stack([1 - p, p])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["f1", "balanced_accuracy", "roc_auc"])
 def test_few_cases_of_a_rare_class_neither_accuse_nor_acquit(name: str) -> None:
     rng, wrong = np.random.default_rng(7), 0

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promise.clock import ManualClock
+from promise.clock import ManualClock, SteadyClock
 from promise.errors import StateError
 from promise.records.counters import Counters
 from promise.records.evidence import BUCKET_S, EvidenceStore
 from promise.records.publishing import CountsPublisher
+from promise.records.timeline import Timeline
 from promise.state.database import Database
 
 
@@ -36,7 +37,8 @@ def test_slots_are_added_and_repeated_calls_replace(store: EvidenceStore) -> Non
     assert (first.start, first.requests, first.errors) == (start, 10, 2)
     assert first.over == {10.0: 3, 50.0: 1}
     assert (second.start, second.requests) == (later, 1)
-    assert len(store.counts("churn", 1, "live", since=start + timedelta(seconds=3))) == 2
+    assert len(store.counts("churn", 1, "live", since=start)) == 2
+    assert len(store.counts("churn", 1, "live", since=start + timedelta(seconds=1))) == 1
     assert len(store.counts("churn", 1, "live", since=later)) == 1
     assert store.counts("churn", 1, "shadow") == []
 
@@ -44,7 +46,7 @@ def test_slots_are_added_and_repeated_calls_replace(store: EvidenceStore) -> Non
 def test_old_buckets_become_hours_and_late_counts_are_refused(store: EvidenceStore) -> None:
     start = store.clock.now()
     for number in range(720):  # two hours
-        moment = start + timedelta(seconds=number * BUCKET_S)
+        moment = start + timedelta(seconds=number * 10)
         cell = ("churn", 1, "live", moment, 2, 1, {10.0: 1})
         store.add_counts(str(number % 2), *cell)
     before = store.counts("churn", 1, "live")
@@ -87,6 +89,12 @@ class Away:
         self.store = store
         self.mode = "there"
 
+    @property
+    def timeline(self) -> Timeline:
+        if self.mode == "away":
+            raise StateError("the database does not answer")
+        return self.store.timeline
+
     def add_cells(self, cells: list[Any]) -> int:
         if self.mode == "away":
             raise StateError("the database does not answer")
@@ -108,6 +116,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(STEPS)
 def test_restarts_lose_nothing_that_was_saved_and_count_nothing_twice(
@@ -180,3 +189,104 @@ def test_several_workers_publish_beside_each_other(database: Database, tmp_path:
     counters = Counters(tmp_path, 0)
     kept = copy.deepcopy(counters.published["cells"])
     assert len(kept) <= 2  # what is over and confirmed is let go
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(["answer", "tick"]), st.floats(0, 3)), max_size=40),
+    st.floats(0, 60),
+)
+def test_a_stage_never_counts_what_was_answered_before_it(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, float]], begins_s: float
+) -> None:
+    clock, database = ManualClock(), Database("sqlite://")
+    began = clock.now()
+    store = EvidenceStore(database, clock)
+    counters = Counters(tmp_path_factory.mktemp("run"), 0)
+    publisher = CountsPublisher(counters, store, clock)
+    answered, longest, ticked = [], 0.0, clock.monotonic()
+    for step, pause_s in [*steps, ("tick", 0.0)]:
+        clock.advance(pause_s)
+        if step == "answer":
+            counters.series("churn", 1, "canary", ()).answered(1.0)
+            answered.append(clock.now())
+            continue
+        publisher.tick()
+        longest, ticked = max(longest, clock.monotonic() - ticked), clock.monotonic()
+    since = began + timedelta(seconds=begins_s)
+    counted = sum(b.requests for b in store.counts("churn", 1, "canary", since))
+    lost = timedelta(seconds=BUCKET_S + longest)
+    assert counted <= sum(at >= since for at in answered)
+    assert counted >= sum(at >= since + lost for at in answered)
+    database.close()
+
+
+class Moved(ManualClock):
+    """A machine whose wall clock somebody moves while its seconds go on."""
+
+    moved = timedelta()
+
+    def now(self) -> Any:
+        return super().now() + self.moved
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_moved_changes_no_time_of_evidence(tmp_path: Path, hours: int) -> None:
+    clock, database = Moved(), Database("sqlite://")
+    store, counters = EvidenceStore(database, clock), Counters(tmp_path, 0)
+    publisher = CountsPublisher(counters, store, clock)
+    began = clock.now()
+    for _ in range(3):
+        counters.series("churn", 1, "live", ()).answered(1.0)
+        clock.advance(10)
+        assert publisher.tick()
+        clock.moved = timedelta(hours=hours)
+    seen = store.counts("churn", 1, "live")
+    assert [(b.start - began).seconds for b in seen] == [0, 10, 20]
+
+
+def test_a_start_after_the_clock_was_set_back_goes_on_from_where_it_was(tmp_path: Path) -> None:
+    clock, database = Moved(), Database("sqlite://")
+    store, began = EvidenceStore(database, clock), clock.now()
+    for slot in (0, 0, 1):
+        counters = Counters(tmp_path, slot)
+        publisher = CountsPublisher(counters, store, clock)
+        for _ in range(2):  # a new slot has nothing saved: it hears of the time from the store
+            clock.advance(10)
+            publisher.tick()
+        counters.series("churn", 1, "live", ()).answered(1.0)
+        clock.advance(10)
+        assert publisher.tick()
+        clock.moved = timedelta(hours=-1)
+    seen = store.counts("churn", 1, "live")
+    assert seen[0].start >= began
+    assert [b.start for b in seen] == sorted(b.start for b in seen)
+    assert sum(b.requests for b in seen) == 3
+    assert len(store.counts("churn", 1, "live", since=began + timedelta(seconds=25))) >= 1
+
+
+def test_what_a_clock_gained_it_loses_again_and_a_broken_one_is_not_followed() -> None:
+    clock = ManualClock()
+    steady, began = SteadyClock(clock), clock.now()
+    steady.not_before(began + timedelta(minutes=30))
+    steady.not_before(began + timedelta(days=300))
+    assert steady.now() == began + timedelta(minutes=30)
+    last = steady.now()
+    for _ in range(50):
+        clock.advance(600)
+        assert steady.now() > last
+        last = steady.now()
+    assert last == clock.now()
+    assert SteadyClock.over(steady) is steady
+
+
+def test_time_is_remembered_and_never_goes_back(database: Database) -> None:
+    timeline, start = Timeline(database), ManualClock().now()
+    assert timeline.newest().year == 1970
+    timeline.mark(start)
+    timeline.mark(start - timedelta(hours=1))
+    assert timeline.newest() == start
+    EvidenceStore(database, ManualClock()).add_counts(
+        "0", "churn", 1, "live", start + timedelta(hours=2), 1, 0, {}
+    )
+    assert timeline.newest() == start + timedelta(hours=2)

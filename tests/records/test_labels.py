@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from promise.clock import ManualClock
+from promise.data.answer import Class
 from promise.errors import DataError
+from promise.monitoring.index import Answered, Index
+from promise.monitoring.tables import INDEX
+from promise.records.given import as_answered
 from promise.records.labels import Labels
+from promise.records.owners import Owners
 from promise.state.database import Database
 
 
@@ -40,12 +46,60 @@ def test_the_same_again_changes_nothing_and_another_value_is_a_revision(labels: 
     assert again.unchanged
     assert again.number == 1
     assert (revised.number, revised.revision) == (3, 2)
-    assert (human.number, human.revision, human.model) == (4, 1, "")
+    assert (human.number, human.revision, human.model) == (4, 1, "churn")
     assert [kept.value for kept in labels.of("b")] == [[1, 2], [1, 3]]
     assert [kept.number for kept in labels.since(1)] == [2, 3, 4]
     assert [kept.number for kept in labels.since(0, limit=2)] == [1, 2]
     assert labels.newest(["a", "b", "c"])["a"].value == "no"
     assert labels.newest(["a"], source="api")["a"].value == "yes"
+
+
+def test_a_label_for_another_model_is_refused(labels: Labels) -> None:
+    labels.add([one("a", "yes", model="churn"), one("b", "yes")])
+    with pytest.raises(
+        DataError, match="label 1: prediction a is of the model 'churn', not of 'pr"
+    ):
+        labels.add([one("c", 1, model="price"), one("a", 2.5, model="price")])
+    assert labels.of("c") == []
+    labels.owners = lambda ids: {"b": "churn"} if "b" in ids else {}
+    with pytest.raises(DataError, match="label 0: prediction b is of the model 'churn'"):
+        labels.add([one("b", 1, model="price", source="human")])
+    assert labels.strangers(["a", "b", "c"], "price") == {"a": "churn", "b": "churn"}
+    assert labels.add([one("b", "no")])[0].model == "churn"
+
+
+def test_a_class_is_the_same_label_as_text_and_as_a_number(labels: Labels) -> None:
+    labels.add([one("a", 0, model="churn")])  # as it was kept before
+    answer = Class(("0", "1"))
+    labels.normalise = lambda model, value: as_answered(value, answer)
+    same, new = labels.add([one("a", "0"), one("b", 1.0, model="churn")])
+    assert (same.unchanged, new.value) == (True, "1")
+    assert labels.add([one("b", "1")])[0].unchanged
+    with pytest.raises(DataError, match="label 0: the label is '2', which is no class of the mod"):
+        labels.add([one("b", "2")])
+    with pytest.raises(DataError, match="10,001 characters; expected 10,000 at most"):
+        labels.add([one("c", "x" * 10_001)])
+
+
+def test_a_zone_that_leads_out_of_the_years_is_refused(labels: Labels) -> None:
+    with pytest.raises(DataError, match="event_at is '0001-01-01T00:00:00"):
+        labels.add([one("a", 1, event_at="0001-01-01T00:00:00+14:00")])
+
+
+def test_the_join_index_tells_whose_prediction_it_is(tmp_path: Path) -> None:
+    index = Database(f"sqlite:///{tmp_path / 'join.db'}")
+    index.migrate(INDEX)
+    with index.transaction() as connection:
+        Index(connection).keep([Answered("m.0-a-1", "churn", 1, 1.0, "live", [1.0], {})])
+    index.close()
+    owners = Owners(tmp_path)
+    assert owners(["m.0-a-1", "m.0-a-2"]) == {"m.0-a-1": "churn"}
+    owners.close()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "join.db").write_text("no database")
+    damaged = Owners(tmp_path / "bad")
+    assert damaged(["m.0-a-1"]) == {}
+    damaged.close()
 
 
 def test_one_batch_may_revise_itself(labels: Labels) -> None:
@@ -121,6 +175,7 @@ for batch in range(8):
 """
 
 
+@pytest.mark.slow
 def test_concurrent_writers_lose_and_double_nothing_and_readers_miss_nothing(
     database_url: str,
 ) -> None:

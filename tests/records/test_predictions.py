@@ -20,7 +20,8 @@ import pytest
 from promise.clock import ManualClock
 from promise.records import segments as segment_files
 from promise.records.machine import machine_id, machine_of
-from promise.records.predictions import Place, PredictionLog, prune, read_all, read_new, torn
+from promise.records.predictions import PredictionLog
+from promise.records.reading import Place, prune, read_all, read_new, torn
 from promise.records.segments import SegmentWriter, segments
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from promise.promises.spec import ModelFile, Promise
 from promise.promises.verdict import Verdict
 from promise.registry.cards import card, standing
+from promise.registry.gates import Gates
 from promise.registry.lifecycle import Route
 from promise.registry.registry import Registry
 from promise.registry.revisions import Revisions
@@ -36,6 +37,7 @@ def test_a_card_tells_everything(registry: Registry, write) -> None:
     Verdicts(registry.database, registry.clock).record("churn", 2, "live", [verdict])
     registry.label("churn@2", {"owner": "risk"})
     registry.aliases.set("churn", "champion", 2)
+    Gates(registry.database, registry.clock).record("churn", 2, False, {"blocking": ["speed"]})
     found = standing(registry, registry.find("churn@2"))
     text = card(found)
     for words in (
@@ -43,6 +45,7 @@ def test_a_card_tells_everything(registry: Registry, write) -> None:
         "serves as: live",
         "accuracy 0.8000 (95 % interval 0.7500 to 0.8500) on 1,200 rows: random 20 %",
         "baseline 0.6000",
+        "last gate of churn@2: refused on",
         "aliases: champion",
         "label owner: risk",
         "Promises (revision 1)",
@@ -56,6 +59,7 @@ def test_a_card_tells_everything(registry: Registry, write) -> None:
         assert words in text, words
     assert "first" not in text.split("## History")[1]
     shown = found.to_json()
+    assert shown["gate"]["evidence"] == {"blocking": ["speed"]}
     assert (shown["role"], shown["aliases"]) == ("live", ["champion"])
     assert shown["promises"]["verdicts"][0]["verdict"]["status"] == "KEPT"
     before = card(standing(registry, registry.find("churn@1")))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import sqlalchemy as sa
 
 from promise.clock import ManualClock
 from promise.data.infer import infer_schema
@@ -34,7 +32,10 @@ from promise.records.evidence import EvidenceStore
 from promise.registry.lifecycle import Lifecycle, Transition
 from promise.registry.registry import Registry
 from promise.registry.versions import Version
+from promise.rollout import gate as gates
+from promise.rollout.deploy import deploy
 from promise.rollout.desk import Desk
+from promise.rollout.load import Load
 from promise.rollout.reconciler import Reconciler
 from promise.settings import Settings
 from promise.workloads.tabular.contents import edges, evaluation_columns, golden_rows
@@ -100,20 +101,30 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"good": train(home / "good", sign=1.0), "bad": train(home / "bad", sign=-1.0)}
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Yield the URL of an empty database of each kind."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/promise.db"
-        return
-    url = sa.make_url(request.getfixturevalue("postgres_url"))
-    schema = f"t{uuid.uuid4().hex[:12]}"
-    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"CREATE SCHEMA {schema}"))
-    yield url.update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(False)
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"DROP SCHEMA {schema} CASCADE"))
+CONFIG = """
+name = "churn"
+[promises]
+errors  = { that = "request_errors", at_most = 0.01, on_break = "rollback" }
+speed   = { that = "latency_p99", at_most = "12ms", on_break = "rollback" }
+quality = { that = "accuracy", at_least = 0.7, due = "live", on_break = ["alert", "retrain"] }
+[rollout]
+shadow = 500
+steps  = [10, 100]
+bake   = "60s"
+"""
+
+
+@pytest.fixture
+def no_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every load test end at once, and well."""
+
+    def driven(folder: Path, seconds: float, targets: tuple[float, ...]) -> Load:
+        return Load(
+            requests=5000, seconds=seconds, over=dict.fromkeys(targets, 0),
+            throughput=[1000.0] * 8, memory_mb=[200.0] * 8, golden=0.0,
+        )  # fmt: skip
+
+    monkeypatch.setattr(gates, "measure", driven)
 
 
 @dataclass
@@ -179,6 +190,37 @@ class House:
         start -= timedelta(seconds=start.second % 10)
         self.evidence.add_counts("slot", name, version, arm, start, requests, errors, over or {})
         self.clock.advance(10)
+
+    @property
+    def declared(self) -> str:
+        """The promise.toml of most tests."""
+        return CONFIG
+
+    def begin(self, config: str = CONFIG) -> None:
+        """Make version 1 live and send version 2 on its way."""
+        self.register(), self.register()
+        deploy("churn@1", config=self.config(config), **self.given)
+        self.clock.advance(100)
+        deploy("churn@2", **self.given)
+
+    def good(self, arm: str, requests: int = 2000, version: int = 2) -> None:
+        """Count requests of which few failed or were slow."""
+        self.seen(version, arm, requests, 2, over={12.0: 1})
+
+    def labelled(
+        self, version: int, n: int, right: float, key: str = "a", *, arm: str = "live",
+        at: datetime | None = None,
+    ) -> None:  # fmt: skip
+        """Join labels of which a share was predicted right."""
+        payload = {
+            "y": [1] * n,
+            "output": [[0.1, 0.9] if i < right * n else [0.9, 0.1] for i in range(n)],
+            "at": [(at or self.clock.now()).timestamp()] * n,
+            "arm": [arm] * n,
+            "group": {"plan": ["gold", "free"] * (n // 2)},
+            "ids": n,
+        }
+        self.evidence.observe("churn", version, "outcome", key, payload)
 
     def look(self) -> list[Transition]:
         return self.reconciler.look()

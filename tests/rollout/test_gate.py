@@ -39,6 +39,7 @@ def driven(folder: Path, seconds: float, targets: tuple[float, ...]) -> Load:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_good_version_passes_on_holdout_and_load(house: Any) -> None:
     found = run_gate(house.register(), DECLARED, seconds=0.6)
     status = {v.promise: v.status for v in found.verdicts}
@@ -99,6 +100,7 @@ def test_golden_rows_that_come_out_differently_block(
     assert run_gate(house.register(), ModelFile()).blocking == (GOLDEN,)
 
 
+@pytest.mark.slow
 def test_a_version_that_cannot_be_loaded_blocks(house: Any, tmp_path: Path) -> None:
     version = house.register()
     damaged = version.folder / "policy.json"
@@ -110,6 +112,7 @@ def test_a_version_that_cannot_be_loaded_blocks(house: Any, tmp_path: Path) -> N
     assert "policy.json has changed" in found.verdicts[0].reason
 
 
+@pytest.mark.slow
 def test_failures_under_load_are_counted(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from promise.rollout import load as loads
 

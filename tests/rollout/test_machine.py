@@ -70,6 +70,28 @@ CANARY = moved(SHADOW, look())
 BAKE = moved(CANARY, look(candidate=KEPT), look(candidate=KEPT))
 
 
+def test_a_rollback_ends_an_experiment_whole() -> None:
+    two = moved(STEADY, deploy(2, forced=True, reason="r"))
+    split = moved(two, Experiment(START, {2: 50.0, 3: 25.0}, "s"))
+    for event in (RollBack(START, "odd"), look(live=BROKEN)):
+        change = step(split, event)
+        assert change is not None
+        assert (change.route.live, change.route.experiment) == (1, {})
+        assert "the experiment ends" in change.reason
+    first = moved(STEADY, Experiment(START, {2: 50.0}, "s"))
+    change = step(first, RollBack(START, "odd"))
+    assert change is not None
+    assert (change.kind, change.route.live, change.route.experiment) == ("rollback", 1, {})
+
+
+def test_an_experiment_of_the_live_version_alone_is_none() -> None:
+    split = moved(STEADY, Experiment(START, {1: 50.0, 2: 50.0}, "s"))
+    change = step(split, look(experiment={2: BROKEN}))
+    assert change is not None
+    assert change.route.experiment == {}
+    assert "nobody is left to compare with" in change.reason
+
+
 def test_a_version_goes_from_shadow_by_shares_and_bake_to_live() -> None:
     assert (SHADOW.stage, SHADOW.share, SHADOW.live, SHADOW.candidate) == ("shadow", 0, 1, 2)
     assert (CANARY.stage, CANARY.step, CANARY.share) == ("canary", 0, 1000)

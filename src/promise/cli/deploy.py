@@ -35,9 +35,13 @@ def deploy(
     from promise.rollout.deploy import deploy as run
     from promise.rollout.table import verdict_table
 
-    errors.print("running the gate: holdout replay and load test", highlight=False)
+    def told(version: Any) -> None:
+        errors.print(
+            f"running the gate of {version}: holdout replay and load test", highlight=False
+        )
+
     try:
-        done = run(reference, config=config, now=now, reason=reason)
+        done = run(reference, config=config, now=now, reason=reason, on_gate=told)
     except GateRefused as refused:
         if as_json:
             print_json({"error": str(refused).partition("\n")[0], "gate": refused.gate.to_json()})
@@ -45,12 +49,15 @@ def deploy(
         raise
     if as_json:
         gate = None if done.gate is None else done.gate.to_json()
-        print_json({"transition": done.transition.to_json(), "gate": gate})
+        advice = [dict(vars(each)) for each in done.advice]
+        print_json({"transition": done.transition.to_json(), "gate": gate, "advice": advice})
         return
     if done.gate is not None:
         table = verdict_table(done.declared, done.gate.verdicts, done.gate.blocking)
         console().print(table)
     console().print(done.transition.reason, markup=False)
+    for each in done.advice:
+        console().print(f"advice: {each.text}", markup=False, highlight=False)
 
 
 def rollback(name: Name, reason: Reason = "", as_json: Json = False) -> None:
@@ -67,7 +74,8 @@ def rollback(name: Name, reason: Reason = "", as_json: Json = False) -> None:
 def status(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
     at: Annotated[
-        str | None, typer.Option("--at", help="'2026-11-21 10:00' (UTC), ISO, or '2h ago'.")
+        str | None,
+        typer.Option("--at", help="'2026-11-21 10:00' (UTC), '13:40', 'yesterday' or '2h ago'."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -142,6 +150,7 @@ def _show(found: Any, *, past: bool) -> None:
         share = f", {route.share / 100:g} % of the traffic" if route.share else ""
         out.print(f"  {found.name}@{route.candidate}: {route.stage}{share}", markup=False)
     for label, value in (
+        ("evidence", "" if past else _evidence(found)),
         ("waits for", found.waits_for),
         ("held", route.held),
         ("standby", route.standby),
@@ -149,6 +158,8 @@ def _show(found: Any, *, past: bool) -> None:
     ):
         if value:
             out.print(f"  {label}: {value}", markup=False)
+    if found.gate is not None:
+        out.print(f"  last gate of {found.gate}", markup=False)
     link = found.transition
     out.print(f"  last change: {link.kind} by {link.actor}: {link.reason}", markup=False)
     out.print(f"  chain: {'intact' if found.verified else 'BROKEN'}, {link.seq} transitions")
@@ -158,6 +169,17 @@ def _show(found: Any, *, past: bool) -> None:
             out.print(verdict_table(found.declared, verdicts))
     if found.experiment:
         _show_experiment(found)
+
+
+def _evidence(found: Any) -> str:
+    """Say up to when requests are counted, and whether that reaches into this stage."""
+    until, since = found.evidence_until, found.route.since
+    if until is None:
+        return "no requests were counted yet"
+    told = f"requests counted up to {until:%Y-%m-%d %H:%M:%S} UTC"
+    if since is not None and until <= since:
+        return f"{told}, before this stage began at {since:%H:%M:%S}; newer ones are on their way"
+    return told
 
 
 def _show_experiment(found: Any) -> None:

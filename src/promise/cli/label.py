@@ -6,16 +6,17 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from promise.cli.readers import let_go
 from promise.cli.show import Json, console, errors, print_json
 from promise.clock import SystemClock
-from promise.data.answer import Answer, Number
+from promise.data.answer import Answer
 from promise.data.rows import OnBadRows
 from promise.data.source import Source, open_source
 from promise.errors import DataError, near
@@ -23,9 +24,11 @@ from promise.kernels.parsing import number_text
 from promise.pipeline.artifact import read_manifest
 from promise.pipeline.task import Task
 from promise.records.events import Events
-from promise.records.given import checked
+from promise.records.given import as_answered, checked
 from promise.records.labels import Labels
+from promise.records.owners import Owners
 from promise.registry.registry import Registry
+from promise.settings import Settings
 
 CHUNK_ROWS = 10_000
 SHOWN_BAD = 5
@@ -35,6 +38,7 @@ _EVENT_COLUMNS = ("event_id", "entity", "type", "at")
 
 Row = dict[str, Any]
 _Tell = Callable[[str], None]
+_Refused = Callable[[list[Row]], Mapping[int, str]]
 Name = Annotated[str, typer.Argument(help="The model's name.")]
 File = Annotated[str, typer.Argument(help="CSV, Parquet or JSON Lines; also s3:// or SQL URLs.")]
 BadRows = Annotated[
@@ -80,12 +84,18 @@ def label(name: Name, file: File, on_bad_rows: BadRows = "fail", as_json: Json =
 
     The same label again changes nothing; another value of one source is its next revision.
     """
-    registry = Registry.open()
+    settings = Settings.load()
+    registry = Registry.open(settings)
     answer = _answer_of(registry, name)
     source = open_source(file, on_bad_rows=on_bad_rows)
     names = _named(source, file, ("prediction_id", "label"), {"id": "prediction_id"})
     _tell_ignored(source, names, _LABEL_COLUMNS)
-    labels = Labels(registry.database, SystemClock())
+    labels = Labels(
+        registry.database,
+        SystemClock(),
+        owners=Owners(settings.run),
+        normalise=lambda _, value: as_answered(value, answer),
+    )
     counts = {"accepted": 0, "unchanged": 0, "revisions": 0}
 
     def keep(rows: list[Row]) -> None:
@@ -98,7 +108,15 @@ def label(name: Name, file: File, on_bad_rows: BadRows = "fail", as_json: Json =
         checked([found])
         return {**found, "model": name}
 
-    bad = _pass_on(source, file, on_bad_rows, read, keep)
+    def refused(rows: list[Row]) -> dict[int, str]:
+        others = labels.strangers([row["prediction_id"] for row in rows], name)
+        return {
+            place: f"prediction {row['prediction_id']} is of the model {other!r}, not of {name!r}"
+            for place, row in enumerate(rows)
+            if (other := others.get(row["prediction_id"])) is not None
+        }
+
+    bad = _pass_on(source, file, on_bad_rows, read, keep, refused)
     _report("labels of", name, counts, bad, as_json)
 
 
@@ -164,33 +182,45 @@ def _pass_on(
     on_bad_rows: OnBadRows,
     read: Callable[[Row], Row],
     keep: Callable[[list[Row]], None],
+    refused: _Refused | None = None,
 ) -> BadEntries:
     """Read every row, then keep the good ones; with `fail` nothing is kept where one is bad."""
-    with _progress() as tell:
+    with let_go(), _progress() as tell:
         if on_bad_rows == "fail":
             bad = BadEntries()
-            for _ in _entries(source, read, bad, tell, "checking"):
+            for _ in _entries(source, read, bad, tell, "checking", refused):
                 pass
             bad.refuse(file)
         bad = BadEntries()
-        for chunk in _entries(source, read, bad, tell, "keeping"):
-            keep(chunk)
+        with contextlib.closing(_entries(source, read, bad, tell, "keeping", refused)) as chunks:
+            for chunk in chunks:
+                keep(chunk)
     return bad
 
 
 def _entries(
-    source: Source, read: Callable[[Row], Row], bad: BadEntries, tell: _Tell, what: str
-) -> Iterator[list[Row]]:
+    source: Source,
+    read: Callable[[Row], Row],
+    bad: BadEntries,
+    tell: _Tell,
+    what: str,
+    refused: _Refused | None,
+) -> Generator[list[Row]]:
     for first, table in source.batches(chunk_rows=CHUNK_ROWS):
         good = []
         for place, row in enumerate(table.to_pylist(), start=first + 1):
             try:
-                good.append(read(row))
+                good.append((place, read(row)))
             except DataError as error:
                 bad.add(place, str(error).partition(": ")[2] or str(error))
         tell(f"{what}: {first + len(table):,} rows")
-        if good:
-            yield good
+        rows = [row for _, row in good]
+        reasons = {} if refused is None else refused(rows)
+        for at, reason in reasons.items():
+            bad.add(good[at][0], reason)
+        rows = [row for at, row in enumerate(rows) if at not in reasons]
+        if rows:
+            yield rows
 
 
 def _label_entry(row: Row, answer: Answer) -> Row:
@@ -201,22 +231,12 @@ def _label_entry(row: Row, answer: Answer) -> Row:
             f"label: prediction_id is {id!r:.80}; expected the id of an answer, such as "
             "k3x9qa.0-mabc1234-0000001"
         )
-    found["label"] = _as_answered(found["label"], answer)
-    return {key: value for key, value in found.items() if value is not None}
-
-
-def _as_answered(value: Any, answer: Answer) -> Any:
-    """Return a label as the model answers: a number, or a class as its text."""
-    if value is None or isinstance(value, list):
-        return value
-    if isinstance(answer, Number):
+    if found["label"] is not None:
         try:
-            return float(value)
-        except ValueError:
-            raise DataError(f"label: the label is {value!r:.80}, expected a number") from None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return number_text(float(value)) if isinstance(value, int | float) else str(value)
+            found["label"] = as_answered(found["label"], answer)
+        except DataError as error:
+            raise DataError(f"label: {error}") from None
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _event_entry(row: Row) -> Row:

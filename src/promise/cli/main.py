@@ -18,6 +18,7 @@ from promise.cli.keys import keys
 from promise.cli.label import events, label
 from promise.cli.models import compare, models
 from promise.cli.profile import profile
+from promise.cli.readers import let_go
 from promise.cli.serve import serve
 from promise.cli.train import evaluate, predict, train
 from promise.cli.watch import watch
@@ -47,7 +48,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a user's error is one line on standard error and exit code 1."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code: Any = app(args=arguments, prog_name="promise", standalone_mode=False)
+        with let_go():
+            code: Any = app(args=arguments, prog_name="promise", standalone_mode=False)
     except PromiseError as error:
         _tell(str(error), arguments)
     except BrokenPipeError:

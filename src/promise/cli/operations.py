@@ -24,18 +24,18 @@ def rules(
     from promise.clock import SystemClock
     from promise.monitoring.rules import as_yaml, installation_rules, rules_for
     from promise.promises.read import read_model_file
+    from promise.registry.registry import Registry
     from promise.registry.revisions import Revisions
     from promise.registry.versions import check_name
-    from promise.settings import Settings
-    from promise.state.database import Database
 
     check_name(name)
     if config is not None:
         declared = read_model_file(config)
     else:
-        database = Database(Settings.load().database)
-        declared = Revisions(database, SystemClock()).current(name).declared
-        database.close()
+        registry = Registry.open()
+        registry.find(name)  # an unknown name is refused with its near matches
+        declared = Revisions(registry.database, SystemClock()).current(name).declared
+        registry.database.close()
     found = rules_for(name, declared)
     if installation:
         found = {"groups": [*installation_rules()["groups"], *found["groups"]]}

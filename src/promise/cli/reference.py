@@ -20,7 +20,7 @@ def reference() -> str:
 
     lines = [_HEAD]
     for path, command in _commands(typer.main.get_command(app), "promise"):
-        parameters = [p for p in command.params if p.name != "help"]
+        parameters = [p for p in command.params if p.name != "help" and not _hidden(p)]
         lines += [f"## {path}", "", str(command.help or "").strip(), ""]
         if parameters:
             lines += ["| | default | |", "| --- | --- | --- |"]
@@ -38,6 +38,10 @@ def _commands(command: Any, path: str) -> list[tuple[str, Any]]:
         for name, child in sorted(children.items())
         for found in _commands(child, f"{path} {name}")
     ]
+
+
+def _hidden(parameter: Any) -> bool:
+    return bool(getattr(parameter, "hidden", False))
 
 
 def _row(parameter: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from typing import Annotated
@@ -10,10 +11,15 @@ import typer
 
 from promise.cli.show import Json, errors, print_json
 
+_PARENT_S = 0.5
+
 
 def watch(
     every: Annotated[str, typer.Option("--every", help="Pause between looks, e.g. 1s.")] = "1s",
     once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
+    parent: Annotated[
+        int, typer.Option("--parent", hidden=True, help="End when this process does.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Judge every name again and again, and move what follows; several may run, one is active.
@@ -23,7 +29,7 @@ def watch(
     import sqlalchemy as sa
 
     from promise.cli.config import seconds
-    from promise.clock import SystemClock
+    from promise.clock import SteadyClock
     from promise.errors import PromiseError
     from promise.monitoring.collect import Collector
     from promise.registry.lifecycle import Transition
@@ -31,9 +37,11 @@ def watch(
     from promise.settings import Settings
 
     pause_s = seconds(every)
-    settings, clock = Settings.load(), SystemClock()
+    settings, clock = Settings.load(), SteadyClock()
     collector, reconciler = Collector(settings, clock), Reconciler(settings, clock)
     stopping = _until_told()
+    if parent:
+        _follow(parent, stopping)
     moved: list[Transition] = []
 
     def move() -> None:
@@ -41,7 +49,7 @@ def watch(
         for made in moved:
             errors.print(f"{made.name}: {made.kind}: {made.reason}", markup=False, highlight=False)
 
-    while True:
+    def look() -> None:
         # Rollouts are judged even where evidence cannot be collected, and both go on once the
         # database is back: servers keep their last routes meanwhile.
         for work in (collector.collect, move):
@@ -51,11 +59,27 @@ def watch(
                 if once:
                     raise
                 errors.print(f"warning: {error}", markup=False, highlight=False)
-        if once or stopping.wait(pause_s):
-            break
-    reconciler.close()
+
+    try:
+        look()
+        while not once and not stopping.wait(pause_s):
+            look()
+    finally:
+        reconciler.close()
+        collector.close()
     if as_json:
         print_json({"transitions": [made.to_json() for made in moved]})
+
+
+def _follow(parent: int, stopping: threading.Event) -> None:
+    """Stop when the process that started this one is gone, however it ended."""
+
+    def look() -> None:
+        while os.getppid() == parent and not stopping.wait(_PARENT_S):
+            pass
+        stopping.set()
+
+    threading.Thread(target=look, name="parent", daemon=True).start()
 
 
 def _until_told() -> threading.Event:

@@ -10,22 +10,23 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from promise.clock import Clock, SystemClock
+from promise.clock import Clock, SteadyClock
 from promise.monitoring.alerts import deliver
 from promise.monitoring.index import Index
 from promise.monitoring.memory import MemoryProbe
 from promise.monitoring.publish import publish
-from promise.monitoring.reading import Collected, Reader, Versions, hour_of
+from promise.monitoring.reading import Collected, Reader, Versions
 from promise.monitoring.tables import INDEX
 from promise.records.evidence import EvidenceStore
 from promise.records.labels import Labels
 from promise.records.machine import base36, machine_id
-from promise.records.predictions import prune
+from promise.records.reading import prune
 from promise.records.segments import models
 from promise.registry.registry import Registry
 from promise.registry.revisions import Revisions
 from promise.settings import Settings
 from promise.state.database import Database
+from promise.state.moments import to_text
 
 __all__ = ["Collected", "Collector", "Kept"]
 
@@ -38,7 +39,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Kept:
-    """How long what is kept.
+    """How long what is kept on this machine.
 
     Parameters
     ----------
@@ -47,16 +48,10 @@ class Kept:
         to be read.
     log_days
         How long segments of the prediction log stay.
-    exact_days
-        How long counts stay in buckets of seconds before they are summed into hours.
-    evidence_days
-        How long counts and observations stay at all.
     """
 
     join_days: float = 30.0
     log_days: float = 90.0
-    exact_days: float = 2.0
-    evidence_days: float = 90.0
 
 
 class Collector:
@@ -83,7 +78,7 @@ class Collector:
         limit_mb: float = 16.0,
     ) -> None:
         self.settings = settings
-        self.clock = clock = clock or SystemClock()
+        self.clock = clock = SteadyClock.over(clock)
         self.kept = kept or Kept()
         self.machine = machine or machine_id()
         self._limit_bytes = int(limit_mb * 2**20)
@@ -106,6 +101,7 @@ class Collector:
         """
         found = Collected()
         self.index.migrate(INDEX)
+        self.evidence.timeline.keep_up(self.clock)
         self._versions.refresh()
         generation = self._generation()
         for model in models(self.settings.records):
@@ -199,7 +195,7 @@ class Collector:
         )
 
     def _tidy(self) -> None:
-        """Once in an hour: drop what is too old, sum what is old."""
+        """Once in an hour: drop what this machine keeps and is too old."""
         now_s, now = self.clock.monotonic(), self.clock.now()
         if self._tidied_s is not None and now_s - self._tidied_s < _TIDY_S:
             return
@@ -208,10 +204,8 @@ class Collector:
 
         def work(connection: sa.Connection) -> None:
             Index(connection).prune(before.timestamp())
-            Index(connection).forget_hours(hour_of(before))
+            Index(connection).forget_periods(to_text(before))
 
         self.index.run(work)
         prune(self.settings.records, kept.log_days, self.clock)
-        self.evidence.compact(now - timedelta(days=kept.exact_days))
-        self.evidence.forget(now - timedelta(days=kept.evidence_days))
         self._tidied_s = now_s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,8 @@ from promise.metrics.drift import SCORE, Drift, add_counts, drift_of
 from promise.promises.judge import judge_psi
 from promise.promises.spec import Promise
 from promise.promises.verdict import Verdict
-from promise.records.evidence import EvidenceStore
+from promise.records.evidence import EvidenceStore, Observed
+from promise.state.moments import from_text
 
 PROMISED = Promise("drift", "psi", at_most=0.1)
 """What drift is held against where nothing was declared."""
@@ -69,9 +70,27 @@ class DriftReport:
 def counted_since(
     evidence: EvidenceStore, model: str, version: int, since: datetime | None = None
 ) -> dict[str, Any]:
-    """Return the counts per frozen bin of each feature, over all machines and hours."""
+    """Return the counts per frozen bin of each feature, over all machines and periods."""
+    return summed_counts(evidence.observed(model, version, "psi", since), since)
+
+
+def summed_counts(seen: Iterable[Observed], since: datetime | None = None) -> dict[str, Any]:
+    """Sum counts per frozen bin by feature, of periods that began at or after a moment.
+
+    Examples
+    --------
+    >>> at = datetime.fromisoformat("2026-01-01T12:30:00+00:00")
+    >>> counts = {"bins": [3, 1], "unseen": 0, "missing": 0}
+    >>> payload = {"feature": "age", "begun": "2026-01-01T12:00:00+00:00", "counts": counts}
+    >>> seen = [Observed("psi", at, payload)]
+    >>> summed_counts(seen)["age"]["bins"], summed_counts(seen, since=at)
+    ([3, 1], {})
+    """
     found: dict[str, Any] = {}
-    for observed in evidence.observed(model, version, "psi", since):
+    for observed in seen:
+        begun = observed.payload.get("begun")
+        if since is not None and (from_text(begun) if begun else observed.at) < since:
+            continue
         feature, counts = observed.payload["feature"], observed.payload["counts"]
         found[feature] = add_counts(found[feature], counts) if feature in found else counts
     return found
@@ -93,7 +112,7 @@ def drift_report(
     reference
         The version's `reference.json`.
     since
-        Only hours that were counted at or after this moment.
+        Only periods (hours, cut where a stage began) that began at or after this moment.
     promise
         A promise on `psi`: its bound and key are used.
     """

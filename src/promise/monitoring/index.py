@@ -24,12 +24,21 @@ _IDS_AT_ONCE = 2_000
 
 @dataclass(frozen=True)
 class Answered:
-    """What is kept of one answered row until its label comes."""
+    """What is kept of one answered row until its label comes.
+
+    Parameters
+    ----------
+    at
+        When it was answered, in seconds since 1970.
+    arm
+        As what the version answered: `live`, `canary`, `shadow`, `experiment`, …
+    """
 
     id: str
     model: str
     version: int
     at: float
+    arm: str
     output: list[float]
     groups: dict[str, str | None]
 
@@ -73,7 +82,7 @@ class Joined:
     @property
     def values(self) -> dict[str, Any]:
         """Everything else that is kept, as columns."""
-        return {"number": self.number, "y": self.y, "at": self.answer.at, **_stored(self.answer)}
+        return {"number": self.number, "y": self.y, **_stored(self.answer)}
 
 
 @dataclass
@@ -113,7 +122,6 @@ class Index:
                 "id": answer.id,
                 "model": answer.model,
                 "version": answer.version,
-                "at": answer.at,
                 **_stored(answer),
             }
             for answer in answers
@@ -121,16 +129,16 @@ class Index:
         if rows:
             self._many(
                 "INSERT OR REPLACE INTO answers "
-                "VALUES (:id, :model, :version, :at, :output, :groups)",
+                "VALUES (:id, :model, :version, :at, :arm, :output, :groups)",
                 rows,
             )
 
-    def count(self, model: str, version: int, hour: str, counts: dict[str, Any]) -> None:
-        """Add counts by feature to those of an hour."""
-        key = {"model": model, "version": version, "hour": hour}
+    def count(self, model: str, version: int, begun: str, counts: dict[str, Any]) -> None:
+        """Add counts by feature to those of a period, which is told by its beginning."""
+        key = {"model": model, "version": version, "begun": begun}
         query = (
             "SELECT feature, counts FROM drift "
-            "WHERE model = :model AND version = :version AND hour = :hour"
+            "WHERE model = :model AND version = :version AND begun = :begun"
         )
         kept = {row.feature: json.loads(row.counts) for row in self._run(query, **key)}
         rows = []
@@ -139,9 +147,9 @@ class Index:
             rows.append({**key, "feature": feature, "counts": json.dumps(total)})
         if rows:
             self._many(
-                "INSERT INTO drift (model, version, feature, hour, counts, dirty) "
-                "VALUES (:model, :version, :feature, :hour, :counts, 1) "
-                "ON CONFLICT (model, version, feature, hour) DO UPDATE SET "
+                "INSERT INTO drift (model, version, feature, begun, counts, dirty) "
+                "VALUES (:model, :version, :feature, :begun, :counts, 1) "
+                "ON CONFLICT (model, version, feature, begun) DO UPDATE SET "
                 "counts = excluded.counts, dirty = drift.dirty + 1",
                 rows,
             )
@@ -152,7 +160,7 @@ class Index:
         for row in self._of_ids("SELECT * FROM answers WHERE id IN :ids", ids):
             output = np.frombuffer(row.output, dtype="<f8").tolist()
             groups = json.loads(row.groups)
-            found.append(Answered(row.id, row.model, row.version, row.at, output, groups))
+            found.append(Answered(row.id, row.model, row.version, row.at, row.arm, output, groups))
         return found
 
     def came(self, ids: Sequence[str]) -> list[Came]:
@@ -213,7 +221,7 @@ class Index:
             filled[block] = place
         self._many(
             "INSERT INTO outcomes VALUES (:id, :model, :version, :block, :place, :number, :y, "
-            ":output, :groups, :at)",
+            ":output, :groups, :at, :arm)",
             rows,
         )
         self._many(
@@ -245,9 +253,9 @@ class Index:
             before=before, full=BLOCK_ROWS,
         )  # fmt: skip
 
-    def forget_hours(self, before: str) -> None:
-        """Forget the drift counts of hours before this one, once they are published."""
-        self._run("DELETE FROM drift WHERE hour < :before AND dirty = 0", before=before)
+    def forget_periods(self, before: str) -> None:
+        """Forget the drift counts of periods that began before, once they are published."""
+        self._run("DELETE FROM drift WHERE begun < :before AND dirty = 0", before=before)
 
     def _of_ids(self, query: str, ids: Sequence[str]) -> list[Any]:
         statement = sa.text(query).bindparams(sa.bindparam("ids", expanding=True))
@@ -267,6 +275,8 @@ class Index:
 
 def _stored(answer: Answered) -> dict[str, Any]:
     return {
+        "at": answer.at,
+        "arm": answer.arm,
         "output": np.asarray(answer.output, dtype="<f8").tobytes(),
         "groups": json.dumps(answer.groups) if answer.groups else "{}",
     }

@@ -49,29 +49,29 @@ def publish(index: sa.Engine, evidence: EvidenceStore, machine: str, generation:
 
 def _changed(index: sa.Engine, machine: str, generation: str) -> list[_Dirty]:
     with index.begin() as connection:
-        hours = connection.execute(
+        periods = connection.execute(
             sa.text("SELECT * FROM drift WHERE dirty > 0 LIMIT :n"), {"n": _ROWS_AT_ONCE}
         ).all()
-        found = [_hour(row, machine) for row in hours]
+        found = [_period(row, machine) for row in periods]
         blocks = connection.execute(
             sa.text("SELECT * FROM blocks WHERE dirty > 0 LIMIT :n"), {"n": _ROWS_AT_ONCE // 10}
         ).all()
         return found + [_block(connection, row, f"{machine}:{generation}") for row in blocks]
 
 
-def _hour(row: Any, machine: str) -> _Dirty:
-    payload = {"feature": row.feature, "hour": row.hour, "counts": json.loads(row.counts)}
+def _period(row: Any, machine: str) -> _Dirty:
+    payload = {"feature": row.feature, "begun": row.begun, "counts": json.loads(row.counts)}
     name = "answer" if row.feature == SCORE else f"input/{row.feature}"
-    key = {"model": row.model, "version": row.version, "feature": row.feature, "hour": row.hour}
-    observation = (row.model, row.version, "psi", f"{name}:{row.hour}:{machine}", payload)
+    key = {"model": row.model, "version": row.version, "feature": row.feature, "begun": row.begun}
+    observation = (row.model, row.version, "psi", f"{name}:{row.begun}:{machine}", payload)
     return _Dirty("drift", key, row.dirty, observation)
 
 
 def _block(connection: sa.Connection, row: Any, prefix: str) -> _Dirty:
     key = {"model": row.model, "version": row.version, "block": row.block}
     query = (
-        "SELECT y, output, groups FROM outcomes WHERE model = :model AND version = :version "
-        "AND block = :block AND y IS NOT NULL ORDER BY place"
+        "SELECT y, output, groups, at, arm FROM outcomes WHERE model = :model "
+        "AND version = :version AND block = :block AND y IS NOT NULL ORDER BY place"
     )
     rows = connection.execute(sa.text(query), key).all()
     groups = [json.loads(each.groups) for each in rows]
@@ -79,6 +79,8 @@ def _block(connection: sa.Connection, row: Any, prefix: str) -> _Dirty:
     payload = {
         "y": [each.y for each in rows],
         "output": [np.frombuffer(each.output, dtype="<f8").tolist() for each in rows],
+        "at": [each.at for each in rows],
+        "arm": [each.arm for each in rows],
         "group": {name: [each.get(name) for each in groups] for name in names},
         "ids": len(rows),
     }

@@ -15,10 +15,11 @@ import numpy as np
 from promise.data.columns import Columns
 from promise.errors import ArtifactError, DataError
 from promise.monitoring.index import Answered, Came, Index, Joined
+from promise.monitoring.periods import Periods
 from promise.monitoring.watched import Watched, group_values
 from promise.records.labels import Label
 from promise.records.machine import machine_of
-from promise.records.predictions import parse_line
+from promise.records.reading import parse_line
 from promise.records.segments import read_lines, segments
 from promise.registry.registry import Registry
 from promise.registry.revisions import Revisions
@@ -67,16 +68,21 @@ class Collected:
 
 
 class Versions:
-    """The versions whose lines are read, and the groups that their fairness is judged by."""
+    """The versions whose lines are read, their stages, and the groups fairness is judged by."""
 
     def __init__(self, registry: Registry, revisions: Revisions) -> None:
         self._registry = registry
         self._revisions = revisions
         self._watched: dict[tuple[str, int], Watched | None] = {}
         self._declared: dict[str, tuple[str, ...]] = {}
+        self._epoch = -1
+        self._periods: dict[str, Periods] = {}
 
     def refresh(self) -> None:
-        """Read again what may have changed: what was declared, and versions that failed."""
+        """Read again what may have changed: stages, what was declared, versions that failed."""
+        epoch = self._registry.lifecycle.epoch()
+        if epoch != self._epoch:
+            self._epoch, self._periods = epoch, {}
         self._declared = {}
         self._watched = {key: found for key, found in self._watched.items() if found is not None}
 
@@ -91,6 +97,12 @@ class Versions:
                 _log.warning("a version's lines cannot be read", extra=facts)
                 self._watched[key] = None
         return self._watched[key]
+
+    def periods(self, model: str) -> Periods:
+        """Return the periods into which a model's drift is counted."""
+        if model not in self._periods:
+            self._periods[model] = Periods.of(self._registry.lifecycle.history(model))
+        return self._periods[model]
 
     def groups(self, model: str, watched: Watched) -> tuple[str, ...]:
         """Return the columns by which fairness is judged: protected ones and those declared."""
@@ -162,15 +174,16 @@ class Reader:
         if not good:
             return
         outputs = [watched.output(line) for line in good]
-        hours = np.array([_hour(line["at"]) for line in good])
-        for hour in np.unique(hours):
-            here = np.flatnonzero(hours == hour)
+        periods = self.versions.periods(model)
+        begun = np.array([periods.begun(line["at"]) for line in good])
+        for period in np.unique(begun):
+            here = np.flatnonzero(begun == period)
             counts = watched.counted(columns.take(here), [outputs[i] for i in here])
-            self.index.count(model, version, str(hour), counts)
+            self.index.count(model, version, str(period), counts)
         names = self.versions.groups(model, watched)
         groups = _groups(columns, [name for name in names if name in columns])
         answers = [
-            Answered(line["id"], model, version, float(line["at"]), output, own)
+            Answered(line["id"], model, version, float(line["at"]), _arm(line), output, own)
             for line, output, own in zip(good, outputs, groups, strict=True)
             if output is not None
         ]
@@ -208,19 +221,8 @@ class Reader:
         self.index.join(joined)
 
 
-def hour_of(moment: datetime) -> str:
-    """Return the hour that drift is counted by.
-
-    Examples
-    --------
-    >>> hour_of(datetime(2026, 1, 31, 23, 59, tzinfo=UTC))
-    '2026-01-31T23'
-    """
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H")
-
-
-def _hour(at: float) -> str:
-    return hour_of(datetime.fromtimestamp(at, UTC))
+def _arm(line: Mapping[str, Any]) -> str:
+    return str(line.get("arm", "live"))
 
 
 def _groups(columns: Columns, names: Sequence[str]) -> list[dict[str, str | None]]:

@@ -14,14 +14,14 @@ INDEX = Migrations(
         ) WITHOUT ROWID""",
         """CREATE TABLE answers (
             id TEXT NOT NULL, model TEXT NOT NULL, version INTEGER NOT NULL, at REAL NOT NULL,
-            output BLOB NOT NULL, groups TEXT NOT NULL,
+            arm TEXT NOT NULL, output BLOB NOT NULL, groups TEXT NOT NULL,
             PRIMARY KEY (id, model, version)
         ) WITHOUT ROWID""",
         "CREATE INDEX answers_by_time ON answers (at)",
         """CREATE TABLE drift (
             model TEXT NOT NULL, version INTEGER NOT NULL, feature TEXT NOT NULL,
-            hour TEXT NOT NULL, counts TEXT NOT NULL, dirty INTEGER NOT NULL,
-            PRIMARY KEY (model, version, feature, hour)
+            begun TEXT NOT NULL, counts TEXT NOT NULL, dirty INTEGER NOT NULL,
+            PRIMARY KEY (model, version, feature, begun)
         ) WITHOUT ROWID""",
         "CREATE INDEX drift_dirty ON drift (dirty) WHERE dirty > 0",
         # labels come before their line is read, and before a shadow's second line
@@ -32,6 +32,7 @@ INDEX = Migrations(
             id TEXT NOT NULL, model TEXT NOT NULL, version INTEGER NOT NULL,
             block INTEGER NOT NULL, place INTEGER NOT NULL, number INTEGER NOT NULL,
             y REAL, output BLOB NOT NULL, groups TEXT NOT NULL, at REAL NOT NULL,
+            arm TEXT NOT NULL,
             PRIMARY KEY (id, model, version)
         ) WITHOUT ROWID""",
         "CREATE UNIQUE INDEX outcomes_by_place ON outcomes (model, version, block, place)",

@@ -14,12 +14,13 @@ from promise.data.answer import Answer, Class, Number
 from promise.data.columns import Array, Columns
 from promise.data.schema import Schema
 from promise.errors import ArtifactError, DataError
-from promise.kernels.parsing import label_codes, number_text, number_texts
+from promise.kernels.parsing import number_text, number_texts
 from promise.metrics.drift import SCORE, count_bins
 from promise.pipeline.artifact import read_manifest
 from promise.pipeline.policy import PREDICTION, PROBABILITY
 from promise.pipeline.request import request_from_rows
 from promise.pipeline.task import Task
+from promise.records.given import class_code, finite_number
 from promise.registry.versions import Version
 
 _OWN_ANSWER = ("model", "cache", "previous")
@@ -109,29 +110,13 @@ class Watched:
             return None
         if isinstance(self.answer, Class):
             known = self._codes.get(value) if isinstance(value, str) else None
-            return _code(value, list(self.answer.classes)) if known is None else known
+            if known is not None:
+                return known
+            code = class_code(value, self.answer.classes)
+            return None if code is None else float(code)
         if isinstance(self.answer, Number):
-            return _number(value)
+            return finite_number(value)
         return None
-
-
-def _code(value: Any, classes: list[str]) -> float | None:
-    texts = value.strip() if isinstance(value, str) else value
-    array = np.array([texts], dtype=object if isinstance(texts, str) else None)
-    code = int(label_codes(array, classes)[0])
-    if code < 0 and isinstance(texts, str) and (number := _number(texts)) is not None:
-        code = int(label_codes(np.array([number]), classes)[0])
-    return None if code < 0 else float(code)
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if np.isfinite(number) else None
 
 
 def group_values(columns: Columns, name: str) -> list[str | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +13,7 @@ from promise.errors import ConfigError, near
 from promise.metrics.fairness import MEASURES as FAIRNESS
 from promise.metrics.pointwise import METRICS, metric_named
 from promise.promises import units
-from promise.promises.spec import STAGES, Action, Due
+from promise.promises.spec import STAGES, Action, Due, Promise
 
 Kind = Literal["errors", "latency", "throughput", "memory", "psi", "metric", "fairness"]
 Side = Literal["at_most", "at_least"]
@@ -142,6 +142,20 @@ def tolerated_share(that: str, bound: float) -> float | None:
         return bound
     at = percentile(that)
     return None if at is None else round(1 - at / 100, 10)
+
+
+def latency_targets(promises: Iterable[Promise]) -> tuple[float, ...]:
+    """Return the latencies in milliseconds that are to be counted exactly: bounds and warnings.
+
+    Examples
+    --------
+    >>> speed = Promise("speed", "latency_p99", at_most=12.0, warn=8.0)
+    >>> latency_targets([speed, Promise("errors", "request_errors", at_most=0.01)])
+    (8.0, 12.0)
+    """
+    latencies = [each for each in promises if percentile(each.that) is not None]
+    found = {each.bound for each in latencies}
+    return tuple(sorted(found | {each.warn for each in latencies if each.warn is not None}))
 
 
 def amount(that: str, value: float) -> str:

@@ -12,7 +12,7 @@ from promise.errors import ConfigError
 from promise.kernels import scores
 from promise.metrics.bounded import log_e_mean_above, log_e_mean_below, mean_interval
 from promise.metrics.intervals import bootstrap_interval
-from promise.metrics.looks import FIRST_LOOK, Look, resampled_ends
+from promise.metrics.looks import FIRST_LOOK, Look
 from promise.metrics.pointwise import Metric, metric_named
 from promise.metrics.sequential import (
     fixed_sample,
@@ -22,6 +22,7 @@ from promise.metrics.sequential import (
     requests_to_keep,
     share_interval,
 )
+from promise.metrics.tails import resampled_ends
 from promise.promises.spec import Promise
 from promise.promises.verdict import ALPHA, KEPT_ALPHA, Status, Verdict, status_of
 

@@ -28,6 +28,7 @@ def judge_share(
     stable: tuple[int, int] | None = None,
     tolerated: float | None = None,
     k_warn: int | None = None,
+    n_warn: int | None = None,
 ) -> Verdict:
     """Judge `k` bad among `n` requests since the stage began, at any look.
 
@@ -45,6 +46,8 @@ def judge_share(
         Another share than the measure's own.
     k_warn
         Answers slower than the latency that warns; without it a latency never warns.
+    n_warn
+        Requests of which that was counted; all of them unless given.
 
     Examples
     --------
@@ -76,7 +79,7 @@ def judge_share(
         high=high,
         n=n,
         needed=needed,
-        warns=_warns(promise, n, k, k_warn, share),
+        warns=_warns(promise, (n, k), (n if n_warn is None else n_warn, k_warn), share),
         shared=shared,
         reason=_reason(promise, status, n, k, share, needed, shared),
         tolerated=share,
@@ -88,11 +91,17 @@ def judge_live_share(
     buckets: Sequence[tuple[int, int]],
     *,
     tolerated: float | None = None,
+    warned: Sequence[tuple[int, int]] = (),
 ) -> Verdict:
     """Judge a long-running version by e-CUSUM over (n, k) buckets in time order.
 
     BROKEN from the alarm until the share has proven to be back; the numbers are those since the
     share rose. Without a rise, requests pass in the order of ten million before a false alarm.
+
+    Parameters
+    ----------
+    warned
+        The same buckets with the answers slower than the latency that warns.
 
     Examples
     --------
@@ -113,6 +122,8 @@ def judge_live_share(
     warns = watched.alarmed
     if promise.warn is not None and promise.that == "request_errors":
         warns = warns or watch_share(buckets, promise.warn).alarmed
+    elif promise.warn is not None and warned:
+        warns = warns or watch_share(warned, share).alarmed
     return Verdict(
         promise.key,
         promise.that,
@@ -153,12 +164,14 @@ def _needed(n: int, k: int, share: float) -> int | None:
     return None if total is None else max(1, total - n)
 
 
-def _warns(promise: Promise, n: int, k: int, k_warn: int | None, share: float) -> bool:
+def _warns(
+    promise: Promise, bad: tuple[int, int], slow: tuple[int, int | None], share: float
+) -> bool:
     if promise.warn is None:
         return False
     if promise.that == "request_errors":
-        return bool(log_e_above(n, k, promise.warn) >= -math.log(ALPHA))
-    return k_warn is not None and bool(log_e_above(n, k_warn, share) >= -math.log(ALPHA))
+        return bool(log_e_above(*bad, promise.warn) >= -math.log(ALPHA))
+    return slow[1] is not None and bool(log_e_above(*slow, share) >= -math.log(ALPHA))
 
 
 def _reason(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 from promise.records.machine import machine_slot
 from promise.state.moments import from_text, to_text
 
-BUCKET_S = 10
-"""Evidence is summed into buckets of so many seconds."""
+BUCKET_S = 2
+"""Evidence is summed into buckets of so many seconds: a stage loses at most one at its start."""
 HOUR_S = 3600
 """Old buckets are summed into hours."""
 
@@ -55,7 +55,7 @@ def bucket_start(moment: datetime, width_s: int = BUCKET_S) -> datetime:
     Examples
     --------
     >>> bucket_start(datetime(2026, 1, 1, 12, 0, 17, tzinfo=UTC)).second
-    10
+    16
     """
     seconds = int(moment.timestamp() // width_s) * width_s
     return datetime.fromtimestamp(seconds, UTC)
@@ -99,6 +99,36 @@ def _over(text: str) -> dict[float, int]:
 def _add_over(total: dict[float, int], more: dict[float, int]) -> None:
     for target, n in more.items():
         total[target] = total.get(target, 0) + n
+
+
+def coarser(found: Sequence[Bucket], before: datetime, width_s: int) -> list[Bucket]:
+    """Sum buckets of before a moment into wider ones, where they counted the same targets.
+
+    Examples
+    --------
+    >>> start = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> pair = [Bucket(start, 3, 1, {}), Bucket(start.replace(second=2), 4, 0, {})]
+    >>> [bucket.requests for bucket in coarser(pair, start.replace(hour=1), 60)]
+    [7]
+    """
+    sums: list[Bucket] = []
+    for bucket in found:
+        start = bucket_start(bucket.start, width_s)
+        last = sums[-1] if sums else None
+        same = last is not None and bucket_start(last.start, width_s) == start
+        if (
+            last is None
+            or not same
+            or bucket.start >= before
+            or last.over.keys() != bucket.over.keys()
+        ):
+            sums.append(bucket)
+            continue
+        over = dict(bucket.over)
+        _add_over(over, last.over)
+        requests, errors = last.requests + bucket.requests, last.errors + bucket.errors
+        sums[-1] = Bucket(last.start, requests, errors, over)
+    return sums
 
 
 def hours(rows: Iterable[Any]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,53 +21,25 @@ from promise.records.buckets import (
     cell_row,
     hours,
 )
+from promise.records.evidence_tables import EVIDENCE, UPSERT_COUNTS, UPSERT_OBSERVATION
 from promise.records.isolation import wait_in_line
-from promise.state.database import Database, Migrations
+from promise.records.timeline import Timeline
+from promise.state.database import Database
 from promise.state.moments import from_text, to_text
 
 __all__ = ["BUCKET_S", "EVIDENCE", "Bucket", "EvidenceStore", "Observed"]
 
 _LOCK = 0x45564944  # "EVID": held while old buckets are summed
 
-EVIDENCE = Migrations(
-    "evidence",
-    (
-        """CREATE TABLE counts (
-            model TEXT NOT NULL,
-            version INTEGER NOT NULL,
-            arm TEXT NOT NULL,
-            bucket VARCHAR(40) NOT NULL,
-            slot TEXT NOT NULL,
-            requests BIGINT NOT NULL,
-            errors BIGINT NOT NULL,
-            over_ms TEXT NOT NULL,
-            PRIMARY KEY (model, version, arm, bucket, slot)
-        )""",
-        "CREATE INDEX counts_by_time ON counts (bucket)",
-        "CREATE TABLE counts_summed (until_at VARCHAR(40) NOT NULL)",
-        f"INSERT INTO counts_summed VALUES ('{to_text(datetime(1970, 1, 1, tzinfo=UTC))}')",
-        """CREATE TABLE observations (
-            model TEXT NOT NULL,
-            version INTEGER NOT NULL,
-            kind TEXT NOT NULL,
-            key TEXT NOT NULL,
-            first_at VARCHAR(40) NOT NULL,
-            at VARCHAR(40) NOT NULL,
-            payload TEXT NOT NULL,
-            PRIMARY KEY (model, version, kind, key)
-        )""",
-        "CREATE INDEX observations_by_time ON observations (model, version, kind, at)",
-    ),
-)
-"""The tables of counts and observations."""
-
 
 @dataclass(frozen=True)
 class Observed:
     """Something a collector measured, newest last: `{"kind", "at", "payload"}`.
 
-    Kinds: `psi` (payload: feature, counts per frozen bin), `outcome` (joined label: y, output,
-    group values), `memory` (PSS in MiB of all workers).
+    Kinds: `psi` (feature, counts per frozen bin, `begun`: when the first of the rows may have
+    come), `outcome` (joined labels, a list for each of `y`, `output`, `at`, `arm` and the group's
+    values; rows without `at` and `arm` are of the live version, from when they were observed),
+    `memory` (PSS in MiB of all workers).
 
     Parameters
     ----------
@@ -75,12 +47,15 @@ class Observed:
         When it was last refreshed.
     key
         What a refreshed observation replaces.
+    begun
+        When it was first observed; the moment of `at` where that is not known.
     """
 
     kind: str
     at: datetime
     payload: dict[str, Any]
     key: str = ""
+    begun: datetime | None = None
 
 
 @dataclass
@@ -89,6 +64,11 @@ class EvidenceStore:
 
     database: Database
     clock: Clock
+
+    @property
+    def timeline(self) -> Timeline:
+        """How far time has come, as evidence and stages tell."""
+        return Timeline(self.database)
 
     def add_counts(
         self,
@@ -124,7 +104,7 @@ class EvidenceStore:
             summed = _summed(connection)
             fresh = [row for row in rows if row["bucket"] >= summed]
             if fresh:
-                connection.execute(sa.text(_UPSERT_COUNTS), fresh)
+                connection.execute(sa.text(UPSERT_COUNTS), fresh)
             return len(rows) - len(fresh)
 
         return self.database.run(work)
@@ -137,22 +117,28 @@ class EvidenceStore:
         Parameters
         ----------
         since
-            Only buckets that end after this moment; an hour that was summed up, only if it
-            begins after.
+            Only buckets, or summed hours, that begin at or after this moment: one that was under
+            way then has counted requests of both sides.
         """
         self.database.migrate(EVIDENCE)
         values: dict[str, Any] = {"model": model, "version": version, "arm": arm}
         rule = ""
         if since is not None:
-            rule = " AND (bucket >= :since OR (bucket > :nearly AND slot <> ''))"
-            nearly = since - timedelta(seconds=BUCKET_S)
-            values |= {"since": to_text(since), "nearly": to_text(nearly)}
+            rule, values["since"] = " AND bucket >= :since", to_text(since)
         query = (
             "SELECT bucket, requests, errors, over_ms FROM counts WHERE model = :model "
             f"AND version = :version AND arm = :arm{rule} ORDER BY bucket"
         )
         with self.database.reading() as connection:
             return buckets(connection.execute(sa.text(query), values))
+
+    def counted_until(self, model: str) -> datetime | None:
+        """Return until when requests of a model are counted; None where none ever were."""
+        self.database.migrate(EVIDENCE)
+        query = sa.text("SELECT MAX(bucket) FROM counts WHERE model = :model")
+        with self.database.reading() as connection:
+            newest = connection.execute(query, {"model": model}).scalar()
+        return None if newest is None else from_text(newest) + timedelta(seconds=BUCKET_S)
 
     def compact(self, before: datetime) -> int:
         """Sum the buckets older than a moment into hours; return how many rows that saved.
@@ -180,7 +166,7 @@ class EvidenceStore:
             sums = hours(found)
             connection.execute(sa.text(f"DELETE FROM counts WHERE {inside}"), span)
             if sums:
-                connection.execute(sa.text(_UPSERT_COUNTS), sums)
+                connection.execute(sa.text(UPSERT_COUNTS), sums)
             connection.execute(
                 sa.text("UPDATE counts_summed SET until_at = :until"), {"until": until}
             )
@@ -217,7 +203,7 @@ class EvidenceStore:
 
         def work(connection: sa.Connection) -> None:
             wait_in_line(connection)
-            connection.execute(sa.text(_UPSERT_OBSERVATION), rows)
+            connection.execute(sa.text(UPSERT_OBSERVATION), rows)
 
         self.database.run(work)
 
@@ -237,13 +223,14 @@ class EvidenceStore:
         if since is not None:
             rule, values["since"] = " AND at >= :since", to_text(since)
         query = (
-            "SELECT at, payload, key FROM observations WHERE model = :model AND version = :version "
-            f"AND kind = :kind{rule} ORDER BY first_at, key"
+            "SELECT at, payload, key, first_at FROM observations "
+            f"WHERE model = :model AND version = :version AND kind = :kind{rule} "
+            "ORDER BY first_at, key"
         )
         with self.database.reading() as connection:
             return [
-                Observed(kind, from_text(at), json.loads(payload), key)
-                for at, payload, key in connection.execute(sa.text(query), values)
+                Observed(kind, from_text(at), json.loads(payload), key, from_text(first_at))
+                for at, payload, key, first_at in connection.execute(sa.text(query), values)
             ]
 
     def withdraw(self, kind: str, prefix: str, keep: str) -> int:
@@ -277,20 +264,6 @@ class EvidenceStore:
             return sum(connection.execute(sa.text(q), values).rowcount for q in queries)
 
         return self.database.run(work)
-
-
-_UPSERT_COUNTS = (
-    "INSERT INTO counts (model, version, arm, bucket, slot, requests, errors, over_ms) "
-    "VALUES (:model, :version, :arm, :bucket, :slot, :requests, :errors, :over_ms) "
-    "ON CONFLICT (model, version, arm, bucket, slot) DO UPDATE SET "
-    "requests = excluded.requests, errors = excluded.errors, over_ms = excluded.over_ms"
-)
-_UPSERT_OBSERVATION = (
-    "INSERT INTO observations (model, version, kind, key, first_at, at, payload) "
-    "VALUES (:model, :version, :kind, :key, :at, :at, :payload) "
-    "ON CONFLICT (model, version, kind, key) DO UPDATE SET "
-    "at = excluded.at, payload = excluded.payload"
-)
 
 
 def _summed(connection: sa.Connection) -> str:

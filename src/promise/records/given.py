@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
+from promise.data.answer import Answer, Class, Number
 from promise.errors import DataError, near
+from promise.kernels.parsing import label_codes
 
 _KEYS = ("prediction_id", "label", "model", "source", "event_at", "known_at")
 _ID_LENGTH = 200
+LABEL_LENGTH = 10_000
+"""So many characters, or parts of a list, a label may have."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,11 @@ def _value(number: int, value: Any) -> Any:
                 f"label {number}: the label is {part!r:.80}; expected a text, a finite number, "
                 "true or false, or a list of these."
             )
+    size = sum(len(part) if isinstance(part, str) else 1 for part in parts)
+    if size > LABEL_LENGTH:
+        raise DataError(
+            f"label {number}: the label has {size:,} characters; expected {LABEL_LENGTH:,} at most."
+        )
     return value
 
 
@@ -81,15 +92,82 @@ def _moment(number: int, entry: dict[str, Any], key: str) -> datetime | None:
     given = entry.get(key)
     if given is None:
         return None
-    moment = given
-    if isinstance(given, str):
-        try:
-            moment = datetime.fromisoformat(given)
-        except ValueError:
-            moment = None
-    if not isinstance(moment, datetime) or moment.tzinfo is None:
-        raise DataError(
-            f"label {number}: {key} is {given!r:.80}; expected a time with its zone, for example "
-            "'2026-01-31T12:00:00Z'."
-        )
-    return moment.astimezone(UTC)
+    try:
+        moment = datetime.fromisoformat(given) if isinstance(given, str) else given
+        if isinstance(moment, datetime) and moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the zone may lead out of the years that there are
+        pass
+    raise DataError(
+        f"label {number}: {key} is {given!r:.80}; expected a time with its zone, for example "
+        "'2026-01-31T12:00:00Z'."
+    )
+
+
+def as_answered(value: Any, answer: Answer) -> Any:
+    """Return a label as the model answers, so that "0" and 0 are one label of a class "0".
+
+    Raises
+    ------
+    DataError
+        When it is no class, or no number, that the model could answer.
+
+    Examples
+    --------
+    >>> as_answered(0, Class(("0", "1"))), as_answered(True, Class(("false", "true")))
+    ('0', 'true')
+    >>> as_answered("12.5", Number())
+    12.5
+    """
+    if isinstance(answer, Number):
+        known = finite_number(value)
+        if known is None:
+            raise DataError(f"the label is {value!r:.80}, expected a number.")
+        return known
+    if isinstance(answer, Class):
+        code = class_code(value, answer.classes)
+        if code is None:
+            close = near(str(value)[:80], answer.classes)
+            raise DataError(f"the label is {value!r:.80}, which is no class of the model; {close}")
+        return answer.classes[code]
+    return value
+
+
+def class_code(value: Any, classes: Sequence[str]) -> int | None:
+    """Return a label's position among the classes, however it is written; None where unknown.
+
+    Examples
+    --------
+    >>> class_code(" 1 ", ["0", "1"]), class_code(1.0, ["0", "1"]), class_code("2", ["0", "1"])
+    (1, 1, None)
+    """
+    if isinstance(value, list):
+        return None
+    text = value.strip() if isinstance(value, str) else value
+    tries = [text, finite_number(text)] if isinstance(text, str) else [text]
+    for each in tries:
+        if each is not None:
+            array = np.array([each], dtype=object if isinstance(each, str) else None)
+            if array.dtype.kind == "O" and not isinstance(each, str):
+                continue  # an integer beyond 64 bits is no class
+            code = int(label_codes(array, list(classes))[0])
+            if code >= 0:
+                return code
+    return None
+
+
+def finite_number(value: Any) -> float | None:
+    """Return a label as a number; None for what is none.
+
+    Examples
+    --------
+    >>> finite_number("2.5"), finite_number(True), finite_number("nan")
+    (2.5, None, None)
+    """
+    if isinstance(value, bool | list):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from promise.clock import Clock
+from promise.errors import DataError
 from promise.records.given import Given, checked
 from promise.records.isolation import wait_in_line
 from promise.state.database import Database, Migrations
@@ -72,10 +74,22 @@ class Label:
 
 @dataclass
 class Labels:
-    """Accepts labels and gives them back in the order in which they came."""
+    """Accepts labels and gives them back in the order in which they came.
+
+    Parameters
+    ----------
+    owners
+        Prediction ids to their models, as far as they are known beside the labels that are kept
+        (`promise.records.owners`): a label for another model is refused.
+    normalise
+        Model and value to the value as that model answers it (`promise.records.given.as_answered`),
+        so that "0" and 0 are one label; raises DataError for what the model cannot answer.
+    """
 
     database: Database
     clock: Clock
+    owners: Callable[[Sequence[str]], Mapping[str, str]] | None = None
+    normalise: Callable[[str, Any], Any] | None = None
 
     def add(self, given: list[dict[str, Any]]) -> list[Label]:
         """Keep labels `{"prediction_id", "label", "model"?, "source"?, "event_at"?, "known_at"?}`.
@@ -83,20 +97,61 @@ class Labels:
         Sending the same value again changes nothing and returns the label as it is kept; another
         value is the next revision. All or none are kept. Raises DataError naming the entry.
 
-        A label is a JSON scalar or a list of them. Times are ISO 8601 texts with a zone (or
+        A label whose prediction is known to be another model's is refused. A label is a JSON
+        scalar or a list of them. Times are ISO 8601 texts with a zone (or
         datetimes); `known_at` is the time of receipt where it is not given; `source` is "api".
         """
         entries = checked(given)
         if not entries:
             return []
         self.database.migrate(LABELS)
+        entries = self._placed(entries)
         received = self.clock.now()
 
         def work(connection: sa.Connection) -> list[Label]:
             wait_in_line(connection, _LOCK)
-            return _Batch(connection, received).add(entries)
+            return _Batch(connection, received, self.normalise).add(entries)
 
         return self.database.run(work)
+
+    def strangers(self, ids: Sequence[str], model: str) -> dict[str, str]:
+        """Return which of these predictions are known to be another model's: id to that model."""
+        return {id: owner for id, owner in self._models(ids).items() if owner != model}
+
+    def _placed(self, entries: list[Given]) -> list[Given]:
+        """Return the entries with their model, where it is known, and the value in its words."""
+        models = self._models([entry.prediction_id for entry in entries])
+        placed = []
+        for number, entry in enumerate(entries):
+            owner = models.setdefault(entry.prediction_id, entry.model)
+            if entry.model and owner and entry.model != owner:
+                raise DataError(
+                    f"label {number}: prediction {entry.prediction_id} is of the model {owner!r}, "
+                    f"not of {entry.model!r}."
+                )
+            value = entry.value
+            if self.normalise is not None and owner:
+                try:
+                    value = self.normalise(owner, value)
+                except DataError as error:
+                    raise DataError(f"label {number}: {error}") from None
+            placed.append(replace(entry, model=owner or entry.model, value=value))
+        return placed
+
+    def _models(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return the models of predictions: by their answers, else by labels that are kept."""
+        self.database.migrate(LABELS)
+        unique = list(dict.fromkeys(ids))
+        query = (
+            "SELECT prediction_id, model FROM labels WHERE prediction_id IN :ids AND model <> ''"
+        )
+        statement = sa.text(f"{query} ORDER BY number")
+        statement = statement.bindparams(sa.bindparam("ids", expanding=True))
+        found: dict[str, str] = {}
+        with self.database.reading() as connection:
+            for part in _parts(unique):
+                found |= {row[0]: row[1] for row in connection.execute(statement, {"ids": part})}
+        return found if self.owners is None else {**found, **self.owners(unique)}
 
     def since(self, number: int, limit: int = 10_000) -> list[Label]:
         """Return labels accepted after this number, in order."""
@@ -165,9 +220,15 @@ def _select(connection: sa.Connection, rule: str, values: dict[str, Any]) -> Ite
 class _Batch:
     """Adds entries inside one transaction, given what is kept of their predictions by now."""
 
-    def __init__(self, connection: sa.Connection, received: datetime) -> None:
+    def __init__(
+        self,
+        connection: sa.Connection,
+        received: datetime,
+        normalise: Callable[[str, Any], Any] | None = None,
+    ) -> None:
         self._connection = connection
         self._received = received
+        self._normalise = normalise
         self._rows: list[dict[str, Any]] = []
 
     def add(self, entries: list[Given]) -> list[Label]:
@@ -178,7 +239,7 @@ class _Batch:
         for entry in entries:
             key = (entry.prediction_id, entry.source)
             before = kept.get(key)
-            if before is not None and same_value(before.value, entry.value):
+            if before is not None and self._same(before, entry):
                 answers.append(replace(before, unchanged=True))
                 continue
             last += 1
@@ -186,6 +247,14 @@ class _Batch:
             answers.append(kept[key])
         self._write(last)
         return answers
+
+    def _same(self, before: Label, entry: Given) -> bool:
+        """Say whether a label says nothing new; one that was kept in other words is read anew."""
+        known = before.value
+        if self._normalise is not None and entry.model:
+            with contextlib.suppress(DataError):
+                known = self._normalise(entry.model, known)
+        return same_value(known, entry.value)
 
     def _kept(self, entries: list[Given]) -> dict[tuple[str, str], Label]:
         ids = list(dict.fromkeys(entry.prediction_id for entry in entries))

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from promise.clock import Clock, SystemClock
 from promise.records.ids import PredictionIds
 from promise.records.machine import machine_slot
-from promise.records.segments import SegmentWriter, models, read_lines, segments
+from promise.records.segments import SegmentWriter
 
 _log = logging.getLogger(__name__)
 _SYNC_S = 1.0
-_READ_BYTES = 64 << 20
-_DAY_S = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -227,77 +221,3 @@ class PredictionLog:
     def _sync(self) -> None:
         for writer in self._writers.values():
             writer.sync()
-
-
-@dataclass(frozen=True)
-class Place:
-    """How far a reader has come: per segment file, the bytes that were read."""
-
-    offsets: dict[str, int]
-
-
-def read_new(folder: Path, model: str, place: Place) -> tuple[list[dict[str, Any]], Place]:
-    """Return the whole lines written since `place`, and the new place; a torn last line waits.
-
-    At most about 64 MiB are read at once; call again until nothing comes. Lines that are no JSON
-    object are left out.
-    """
-    lines: list[dict[str, Any]] = []
-    offsets: dict[str, int] = {}
-    room = _READ_BYTES
-    for name, path in segments(folder, model):
-        start = end = place.offsets.get(str(name), 0)
-        for line in read_lines(path, start, room):
-            end = line.end
-            parsed = parse_line(line.data)
-            if parsed is not None:
-                lines.append(parsed)
-        offsets[str(name)] = end
-        room -= end - start
-        if room <= 0:
-            offsets = {**place.offsets, **offsets}
-            break
-    return lines, Place(offsets)
-
-
-def parse_line(data: bytes) -> dict[str, Any] | None:
-    """Return a line's object; None where it is damaged."""
-    try:
-        parsed = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    return parsed if isinstance(parsed, dict) and "id" in parsed else None
-
-
-def read_all(folder: Path, model: str) -> Iterator[dict[str, Any]]:
-    """Yield every line of a model, oldest segment first; torn and damaged lines are left out."""
-    for _, path in segments(folder, model):
-        for line in read_lines(path, 0, limit=1 << 62):
-            parsed = parse_line(line.data)
-            if parsed is not None:
-                yield parsed
-
-
-def torn(folder: Path, model: str) -> int:
-    """Count segments whose last line was torn by a kill or a full disk, and is lost."""
-    found = 0
-    newest = {name.slot: path for name, path in segments(folder, model)}
-    for name, path in segments(folder, model):
-        if newest[name.slot] != path:
-            with path.open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - 1))
-                found += file.read(1) not in (b"", b"\n")
-    return found
-
-
-def prune(folder: Path, keep_days: float, clock: Clock | None = None) -> int:
-    """Remove segments whose last line is older than `keep_days`; return how many."""
-    before = (clock or SystemClock()).now().timestamp() - keep_days * _DAY_S
-    removed = 0
-    for model in models(folder):
-        for _, path in segments(folder, model):
-            if path.stat().st_mtime < before:
-                path.unlink(missing_ok=True)
-                removed += 1
-    return removed

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from promise.clock import Clock
+from promise.clock import Clock, SteadyClock
 from promise.errors import StateError
 from promise.records.buckets import Cell, bucket_start
 from promise.records.counters import Counters, Series
@@ -44,10 +44,19 @@ class CountsPublisher:
     are sent, and kept until they are over and confirmed: a kill between the two, or a database
     that is away, loses nothing that was saved; the next run sends what the last one could not.
 
+    What was counted since the last look is as old as that look at most, and is put into the bucket
+    of that moment: no request is ever in a bucket that begins after it was answered, so that a
+    stage never counts one of the stage before. The price: of a stage, the requests of up to one
+    bucket and one pause between two looks are counted to nothing.
+
     Parameters
     ----------
     counters
         As this process loaded them; what they hold from earlier runs is not counted again.
+    clock
+        Made steady where it is not: moving the machine's clock changes nothing until the next
+        start, and a start after it was set back goes on from the last saved moment, or from the
+        newest that the evidence store knows.
     machine
         For tests that play several machines.
     """
@@ -62,14 +71,19 @@ class CountsPublisher:
     ) -> None:
         self._counters = counters
         self._evidence = evidence
-        self._clock = clock
+        self._clock = clock = SteadyClock.over(clock)
         start = base36(int(clock.now().timestamp() * 1_000_000), 11)
         self._slot = f"{machine_slot(counters.slot, machine)}.{start}"
         self._seen = _seen_before(counters)
         self._left = [_cell(entry) for entry in counters.published.get("cells", ())]
         self._cells: dict[tuple[_Labels, datetime], Cell] = {}
         self._sent: dict[tuple[_Labels, datetime], Cell] = {}
-        self._bucket = bucket_start(clock.now())
+        kept = counters.published.get("until")
+        if kept is not None:
+            self._until = from_text(kept)
+            clock.not_before(self._until)
+            self._count()  # what the last run saved and had not looked at
+        self._until = clock.now()
         self._note()  # whoever saves the counters before the first tick saves this too
 
     @property
@@ -104,25 +118,31 @@ class CountsPublisher:
             _log.warning("counts came too late to be evidence", extra={"n_cells": late})
         self._left = []
         self._sent = dict(self._cells)
-        self._cells = {key: cell for key, cell in self._cells.items() if key[1] >= self._bucket}
+        bucket = bucket_start(self._until)
+        self._cells = {key: cell for key, cell in self._cells.items() if key[1] >= bucket}
         self._sent = {key: cell for key, cell in self._sent.items() if key in self._cells}
+        try:
+            self._evidence.timeline.keep_up(self._clock)
+        except StateError as error:
+            _log.warning("the database cannot be asked for the time", extra={"reason": str(error)})
         return True
 
     def _note(self) -> None:
         self._counters.published = {
+            "until": to_text(self._until),
             "seen": [[*labels, *_pairs(seen)] for labels, seen in self._seen.items()],
             "cells": [_entry(cell) for cell in (*self._left, *self._cells.values())],
         }
 
     def _count(self) -> None:
-        # a clock that is moved back must not reopen a cell that is already let go
-        self._bucket = max(self._bucket, bucket_start(self._clock.now()))
+        bucket = bucket_start(self._until)
+        self._until = max(self._until, self._clock.now())
         for series in self._counters.all_series:
             now, before = _Seen.of(series), self._seen.get(series.labels, _Seen())
             if now.requests == before.requests and now.errors == before.errors:
                 continue
             self._seen[series.labels] = now
-            key = (series.labels, self._bucket)
+            key = (series.labels, bucket)
             was = self._cells.get(key)
             over = {t: n - before.over.get(t, 0) for t, n in now.over.items()}
             if was is not None:
@@ -130,7 +150,7 @@ class CountsPublisher:
             self._cells[key] = Cell(
                 self._slot,
                 *series.labels,
-                self._bucket,
+                bucket,
                 now.requests - before.requests + (was.requests if was else 0),
                 now.errors - before.errors + (was.errors if was else 0),
                 over,

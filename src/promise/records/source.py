@@ -13,7 +13,7 @@ from typing import Any
 from promise.data.source import Source, open_source
 from promise.errors import DataError, near
 from promise.records.labels import Label, Labels
-from promise.records.predictions import read_all
+from promise.records.reading import read_all
 from promise.records.segments import models
 from promise.state.files import whole_file
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from promise.promises.spec import Promise
+from promise.registry.gates import Gated, Gates
 from promise.registry.lifecycle import Transition
 from promise.registry.registry import Registry
 from promise.registry.revisions import Revision, Revisions
@@ -26,6 +27,8 @@ class Standing:
         What it does now: `live`, `standby`, `shadow`, `canary`, `bake`, `experiment` or None.
     aliases
         Those that point at it.
+    gate
+        The last gate that the version came to; None where it came to none.
     history
         The links of the chain in which its role or state changed.
     """
@@ -36,6 +39,7 @@ class Standing:
     revision: Revision
     verdicts: tuple[Judged, ...]
     history: tuple[Transition, ...]
+    gate: Gated | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary."""
@@ -47,6 +51,7 @@ class Standing:
                 "declared": [promise.to_json() for promise in self.revision.declared.promises],
                 "verdicts": [judged.to_json() for judged in self.verdicts],
             },
+            "gate": None if self.gate is None else self.gate.to_json(),
             "history": [
                 {key: link.to_json()[key] for key in ("seq", "at", "kind", "reason", "actor")}
                 | {"role": link.route.role(self.version.number)}
@@ -68,6 +73,7 @@ def standing(registry: Registry, version: Version) -> Standing:
             Verdicts(registry.database, registry.clock).current(version.name, version.number)
         ),
         history=tuple(_about(version, lifecycle.history(version.name))),
+        gate=Gates(registry.database, registry.clock).last(version.name, version.number),
     )
 
 
@@ -128,6 +134,8 @@ def _standing(found: Standing) -> list[str]:
         lines.append(f"- {verb} {day}: {version.retired_because}")
     lines.append(f"- serves as: {found.role or 'nothing'}")
     lines.append(f"- score: {metrics_line(version)}")
+    if found.gate is not None:
+        lines.append(f"- last gate of {found.gate}")
     if found.aliases:
         lines.append(f"- aliases: {', '.join(found.aliases)}")
     lines += [f"- label {key}: {value}" for key, value in sorted(version.labels.items())]

@@ -1,12 +1,14 @@
-"""What a name's chain of transitions tells of its versions."""
+"""What a name's chain of transitions tells of its versions and stages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from promise.promises.verdict import Verdict
 from promise.registry.lifecycle import Transition
+from promise.registry.route import Route
 
 
 def verdicts_of(link: Transition) -> dict[int, tuple[Verdict, ...]]:
@@ -42,3 +44,25 @@ def made_live(history: Sequence[Transition], link: Transition) -> Transition | N
             break
         made = each
     return made
+
+
+def live_since(history: Sequence[Transition], route: Route) -> datetime | None:
+    """Return since when a route's live version is judged on what it does while live.
+
+    That is since it became live; or since a hold on it was lifted, where what had led to the hold
+    was seen and accepted.
+    """
+    begun = None
+    for link in reversed(history):
+        if link.route.live != route.live:
+            break
+        begun = link.route.since
+        if link.kind == "resume" and link.route.candidate is None:
+            break
+    return begun or route.since
+
+
+def stage_of(route: Route) -> tuple[object, ...]:
+    """Return what tells one stage of a name from every other."""
+    # By its time alone it could be told wrong: two steps may follow within one tick of a clock.
+    return route.since, route.stage, route.step, route.live, route.candidate

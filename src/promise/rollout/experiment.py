@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from promise.data.columns import Array
 from promise.errors import ConfigError
 from promise.metrics.comparison import compare_shares
-from promise.metrics.looks import Look, resampled_ends
+from promise.metrics.looks import Look
 from promise.metrics.pointwise import Metric, metrics_for
+from promise.metrics.tails import resampled_ends
 from promise.promises.spec import ModelFile, Promise
 from promise.records.evidence import EvidenceStore
 from promise.registry.route import Route
-from promise.rollout.carried import Carried
-from promise.rollout.judgement import Arm, Counted, outcomes_of
+from promise.rollout.case import Arm, Counted
 from promise.rollout.measures import evidence_of
+from promise.rollout.outcomes import Outcomes, outcomes_of
 from promise.rollout.subject import Subject
 
 ALPHA = 0.05
@@ -62,7 +62,7 @@ class Side:
 
     version: int
     counted: Counted
-    outcomes: tuple[Array, Array] | None
+    outcomes: Outcomes | None
     subject: Subject | None
 
 
@@ -70,18 +70,17 @@ def differences(
     store: EvidenceStore,
     route: Route,
     declared: ModelFile,
-    carried: Carried,
     subjects: dict[int, Subject],
 ) -> list[Difference]:
     """Compare every version of an experiment with the live one, metric by metric."""
     if route.live is None or not route.experiment:
         return []
-    live = _side(store, route, route.live, carried, subjects)
+    live = _side(store, route, route.live, subjects)
     found: list[Difference] = []
     for version in route.experiment:
         if version == route.live:
             continue
-        side = _side(store, route, version, carried, subjects)
+        side = _side(store, route, version, subjects)
         found += [_by_counts(promise, side, live) for promise in _counted_promises(declared)]
         found += list(_by_labels(side, live))
     return found
@@ -94,25 +93,15 @@ def _counted_promises(declared: ModelFile) -> Iterator[Promise]:
             yield promise
 
 
-def _side(
-    store: EvidenceStore,
-    route: Route,
-    version: int,
-    carried: Carried,
-    subjects: dict[int, Subject],
-) -> Side:
-    """Read a version's counts; the live one may have a share of its own beside the rest."""
+def _side(store: EvidenceStore, route: Route, version: int, subjects: dict[int, Subject]) -> Side:
+    """Read what a version did; the live one may have a share of its own beside the rest."""
     arms: tuple[Arm, ...] = ("live", "experiment") if version == route.live else ("experiment",)
     buckets = [
-        bucket
-        for arm in arms
-        for bucket in carried.without(
-            version, arm, store.counts(route.name, version, arm, route.since)
-        )
+        bucket for arm in arms for bucket in store.counts(route.name, version, arm, route.since)
     ]
-    outcomes = outcomes_of(store.observed(route.name, version, "outcome", route.since))
-    rows = None if outcomes is None else outcomes[:2]
-    return Side(version, Counted(tuple(buckets)), rows, subjects.get(version))
+    seen = store.observed(route.name, version, "outcome", route.since)
+    outcomes = outcomes_of(seen, arms=arms, since=route.since)
+    return Side(version, Counted(tuple(buckets)), outcomes, subjects.get(version))
 
 
 def _by_counts(promise: Promise, side: Side, live: Side) -> Difference:
@@ -148,7 +137,7 @@ def _by_labels(side: Side, live: Side) -> Iterator[Difference]:
         return
     for metric in metrics:
         if side.outcomes is None or live.outcomes is None:
-            rows = [0 if s.outcomes is None else len(s.outcomes[0]) for s in (side, live)]
+            rows = [0 if s.outcomes is None else len(s.outcomes) for s in (side, live)]
             yield Difference(metric.name, side.version, None, None, None, None, None, None, *rows)
         else:
             yield _by_metric(metric, side, live)
@@ -162,7 +151,7 @@ def _by_metric(metric: Metric, side: Side, live: Side) -> Difference:
     """
     assert side.outcomes is not None
     assert live.outcomes is not None
-    sizes = (len(side.outcomes[0]), len(live.outcomes[0]))
+    sizes = (len(side.outcomes), len(live.outcomes))
     looks = [Look.reached(n) for n in sizes]
     # Both arms look at their own planned sizes; each spends half of the error.
     ends = [_ends(metric, each, look) for each, look in zip((side, live), looks, strict=True)]
@@ -185,7 +174,7 @@ def _ends(metric: Metric, side: Side, look: Look) -> tuple[float, float, float]:
         return math.nan, math.nan, math.nan
     assert side.outcomes is not None
     assert side.subject is not None
-    y, output = side.outcomes[0][: look.rows], side.outcomes[1][: look.rows]
+    y, output = side.outcomes.y[: look.rows], side.outcomes.output[: look.rows]
     multipliers = side.subject.multipliers
     part = look.share_of(ALPHA) / 4
     low, high = resampled_ends(

@@ -16,11 +16,12 @@ from promise.data.source import open_source
 from promise.errors import PromiseError, near
 from promise.pipeline.task import Task
 from promise.promises.judge import judge_fairness, judge_level, judge_metric, judge_share
+from promise.promises.measures import latency_targets
 from promise.promises.spec import ModelFile, Promise
 from promise.promises.verdict import Verdict
 from promise.registry.versions import Version
 from promise.rollout.load import Load, measure
-from promise.rollout.measures import Kind, evidence_of, latency_targets
+from promise.rollout.measures import Kind, evidence_of
 from promise.rollout.subject import Subject
 
 GOLDEN = "golden rows"
@@ -59,7 +60,7 @@ def run_gate(version: Version, declared: ModelFile, *, seconds: float = 3.0) -> 
     BROKEN already, one due live never does. Golden rows must come out exactly as they were kept.
     """
     replay = Replay(version)
-    load = measure(version.folder, seconds, latency_targets(declared))
+    load = measure(version.folder, seconds, latency_targets(declared.promises))
     verdicts = tuple(_judged(promise, replay, load) for promise in declared.promises)
     status = {verdict.promise: verdict.status for verdict in verdicts}
     blocking = [
@@ -179,7 +180,9 @@ def _fairness(promise: Promise, replay: Replay) -> Verdict:
 
 _BY_LOAD: dict[Kind, Callable[[Promise, Load], Verdict]] = {
     "errors": lambda promise, load: judge_share(promise, load.requests, load.errors),
-    "latency": lambda promise, load: judge_share(promise, load.requests, load.over[promise.bound]),
+    "latency": lambda promise, load: judge_share(
+        promise, load.requests, load.over[promise.bound], k_warn=load.over.get(promise.warn or 0.0)
+    ),
     "throughput": lambda promise, load: judge_level(promise, load.throughput),
     "memory": lambda promise, load: judge_level(promise, load.memory_mb),
 }

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from promise.clock import Clock
-from promise.data.columns import Array
 from promise.errors import PromiseError
-from promise.metrics.drift import add_counts
+from promise.monitoring.drift import summed_counts
 from promise.promises.judge import (
     judge_drift,
     judge_fairness,
@@ -23,77 +20,22 @@ from promise.promises.judge import (
 )
 from promise.promises.spec import ModelFile, Promise
 from promise.promises.verdict import Verdict
+from promise.records.buckets import bucket_start, coarser
 from promise.records.evidence import Bucket, EvidenceStore, Observed
 from promise.registry.registry import Registry
 from promise.registry.route import Route
-from promise.rollout.carried import Carried, stage_of
+from promise.rollout.case import Arm, Case, Counted, total
+from promise.rollout.chain import stage_of
 from promise.rollout.measures import evidence_of
+from promise.rollout.outcomes import Outcomes, outcomes_of
 from promise.rollout.subject import Subject
-
-Arm = Literal["live", "canary", "shadow", "experiment"]
 
 _BUCKETS = 10_000
 _LATE = timedelta(minutes=2)
 _READ_AGAIN = timedelta(minutes=10)
-_OUTCOME_ROWS = 51_200  # a planned look of metrics: 50 rows, doubled ten times
-_DRIFT_WINDOW = timedelta(days=7)
-
-
-@dataclass(frozen=True)
-class Counted:
-    """Buckets of one version in one arm, in time order."""
-
-    buckets: tuple[Bucket, ...] = ()
-
-    @property
-    def requests(self) -> int:
-        """How many requests there were."""
-        return sum(bucket.requests for bucket in self.buckets)
-
-    def pairs(self, promise: Promise) -> list[tuple[int, int]]:
-        """Return (requests, bad ones) of each bucket that counted what the promise asks.
-
-        Buckets from before a latency target was known do not count it and are left out.
-        """
-        if evidence_of(promise) == "errors":
-            return [(b.requests, min(b.errors, b.requests)) for b in self.buckets]
-        bound = promise.bound
-        return [
-            (b.requests, min(b.over[bound], b.requests)) for b in self.buckets if bound in b.over
-        ]
-
-    def slower_than(self, latency_ms: float | None) -> int | None:
-        """Return how many took longer, where every bucket counted that."""
-        if latency_ms is None or any(latency_ms not in b.over for b in self.buckets):
-            return None
-        return sum(bucket.over[latency_ms] for bucket in self.buckets)
-
-    def total(self, promise: Promise) -> tuple[int, int]:
-        """Return requests and bad ones over all buckets."""
-        pairs = self.pairs(promise)
-        return sum(n for n, _ in pairs), sum(k for _, k in pairs)
-
-
-@dataclass(frozen=True)
-class Case:
-    """One version in one stage.
-
-    Parameters
-    ----------
-    arm
-        `live` is judged for as long as it lasts; the others within their stage.
-    since
-        Evidence from before does not count.
-    stable
-        What the concurrent live version counted, for verdicts that it shares.
-    """
-
-    name: str
-    version: int
-    arm: Arm
-    since: datetime | None
-    counted: Counted
-    stable: Counted | None = None
+_EXACT = timedelta(hours=1)
+_COARSE_S = 60
+_WINDOW = timedelta(days=7)
 
 
 @dataclass
@@ -113,9 +55,10 @@ class Judgement:
     _subjects: dict[tuple[str, int], Subject | str] = field(default_factory=dict)
     _counted: dict[Hashable, tuple[datetime, list[Bucket]]] = field(default_factory=dict)
     _observed: dict[Hashable, tuple[datetime, list[Observed]]] = field(default_factory=dict)
+    _joined: dict[Hashable, tuple[list[Observed], Outcomes | None]] = field(default_factory=dict)
     _judged: dict[Hashable, tuple[Hashable, Verdict]] = field(default_factory=dict)
 
-    def counted(self, route: Route, version: int, arm: Arm, carried: Carried) -> Counted:
+    def counted(self, route: Route, version: int, arm: Arm) -> Counted:
         """Return the newest buckets of a version, of what was counted since its stage began.
 
         Old buckets are remembered, and read again now and then: a worker that had lost the
@@ -126,14 +69,15 @@ class Judgement:
         if read_at is None or not found or not timedelta() <= now - read_at < _READ_AGAIN:
             read_at, found = now, self.store.counts(route.name, version, arm, route.since)
         else:
-            late = found[-1].start - _LATE
+            # from the start of a wide bucket on, so that none is counted beside its parts
+            late = bucket_start(found[-1].start - _LATE, _COARSE_S)
             since = late if route.since is None else max(late, route.since)
             newest = self.store.counts(route.name, version, arm, since)
             begun = newest[0].start if newest else now
             found = [bucket for bucket in found if bucket.start < begun] + newest
-        found = found[-_BUCKETS:]
+        found = coarser(found, now - _EXACT, _COARSE_S)[-_BUCKETS:]
         self._counted[key] = (read_at, found)
-        return Counted(tuple(carried.without(version, arm, found)))
+        return Counted(tuple(found))
 
     def judge(self, case: Case, declared: ModelFile) -> tuple[Verdict, ...]:
         """Return one verdict for each promise."""
@@ -155,41 +99,45 @@ class Judgement:
         return self._outcomes(case, promise, subject)
 
     def _share(self, case: Case, promise: Promise) -> Verdict:
-        pairs = case.counted.pairs(promise)
+        pairs, warned = case.counted.pairs(promise), case.counted.warned_pairs(promise)
         stable = None if case.stable is None else case.stable.total(promise)
         if stable is not None and stable[0] == 0:
             stable = None
-        slower = case.counted.slower_than(promise.warn)
 
         def judged() -> Verdict:
             if case.arm == "live":
-                return judge_live_share(promise, pairs)
-            n, k = case.counted.total(promise)
-            return judge_share(promise, n, k, stable=stable, k_warn=slower)
+                return judge_live_share(promise, pairs, warned=warned)
+            n_warn, k_warn = total(warned)
+            return judge_share(
+                promise, *total(pairs), stable=stable,
+                k_warn=k_warn if warned else None, n_warn=n_warn,
+            )  # fmt: skip
 
-        return self._once(case, promise, (tuple(pairs), slower, stable), judged)
+        return self._once(case, promise, (tuple(pairs), tuple(warned), stable), judged)
 
     def _memory(self, case: Case, promise: Promise) -> Verdict:
-        seen = self.observed(case, "memory")
+        begun = self._begun(case, "memory")
+        seen = [
+            each
+            for each in self.observed(case, "memory")
+            if begun is None or (each.begun or each.at) >= begun
+        ]
         samples = [mib for each in seen if (mib := _mebibytes(each.payload)) is not None]
         if not samples:
             return Verdict.unknown(promise, "no memory was measured in this stage yet")
         return self._once(case, promise, tuple(samples), lambda: judge_level(promise, samples))
 
     def _drift(self, case: Case, promise: Promise, subject: Subject) -> Verdict:
-        counts: dict[str, Any] = {}
-        for each in self.observed(case, "psi"):
-            feature, found = str(each.payload["feature"]), each.payload["counts"]
-            counts[feature] = add_counts(counts[feature], found) if feature in counts else found
+        counts = summed_counts(self.observed(case, "psi"), self._begun(case, "psi"))
         return self._once(
             case, promise, repr(counts), lambda: judge_drift(promise, subject.reference, counts)
         )
 
     def _outcomes(self, case: Case, promise: Promise, subject: Subject) -> Verdict:
-        outcomes = outcomes_of(self.observed(case, "outcome"), promise.of)
+        outcomes = self._rows(case, promise.of)
         if outcomes is None:
             return Verdict.unknown(promise, "no labels have come for this stage yet")
-        y, output, group = outcomes
+        y, output, group = outcomes.y, outcomes.output, outcomes.group
 
         def judged() -> Verdict:
             answer, multipliers = subject.task.answer, subject.multipliers
@@ -199,20 +147,35 @@ class Judgement:
                 return Verdict.unknown(promise, f"the labelled rows do not tell {promise.of!r}")
             return judge_fairness(promise, answer, y, output, group, multipliers=multipliers)
 
-        return self._once(case, promise, (len(y), hash(y.tobytes())), judged)
+        return self._once(case, promise, outcomes.digest, judged)
+
+    def _rows(self, case: Case, of: str | None) -> Outcomes | None:
+        """Return the labelled rows of a case, put together once for each reading of them."""
+        seen, key = self.observed(case, "outcome"), (case.name, case.version, case.arm, of)
+        kept = self._joined.get(key)
+        if kept is None or kept[0] is not seen:
+            found = outcomes_of(seen, of, arms=(case.arm,), since=case.since)
+            kept = self._joined[key] = (seen, found)
+        return kept[1]
 
     def observed(self, case: Case, kind: str) -> list[Observed]:
-        """Return what collectors measured of a version since its stage began."""
+        """Return what collectors measured or refreshed since a version's stage began.
+
+        What was refreshed may have rows from before: whoever judges leaves those out.
+        """
         key, now = (case.name, case.version, kind, case.since), self.clock.now()
         read_at, found = self._observed.get(key, (None, []))
         if read_at is not None and timedelta() <= now - read_at < self._pause:
             return found
-        since = case.since
-        if kind == "psi":
-            since = max(filter(None, (since, now - _DRIFT_WINDOW)))
-        found = self.store.observed(case.name, case.version, kind, since)
+        found = self.store.observed(case.name, case.version, kind, self._begun(case, kind))
         self._observed[key] = (now, found)
         return found
+
+    def _begun(self, case: Case, kind: str) -> datetime | None:
+        """Return from when on evidence counts: of drift and memory, the last week at most."""
+        if kind == "outcome":
+            return case.since
+        return max(filter(None, (case.since, self.clock.now() - _WINDOW)))
 
     @property
     def _pause(self) -> timedelta:
@@ -230,7 +193,7 @@ class Judgement:
 
     def forget(self, name: str) -> None:
         """Drop what is remembered of a name's earlier stages."""
-        for memory in (self._counted, self._observed, self._judged):
+        for memory in (self._counted, self._observed, self._joined, self._judged):
             for key in [k for k in memory if isinstance(k, tuple) and k[0] == name]:
                 del memory[key]
 
@@ -243,56 +206,6 @@ class Judgement:
         if kept is None or kept[0] != state:
             kept = self._judged[key] = (state, judged())
         return kept[1]
-
-
-def outcomes_of(
-    seen: Iterable[Observed], of: str | None = None
-) -> tuple[Array, Array, Array | None] | None:
-    """Return labels, raw outputs and a group's values of the newest joined labels.
-
-    None where there are none. The group is None where a row does not tell it.
-
-    Examples
-    --------
-    >>> from datetime import UTC
-    >>> at = datetime(2026, 1, 1, tzinfo=UTC)
-    >>> payload = {"y": [1, 0], "output": [[0.2, 0.8], [0.6, 0.4]], "group": {"sex": ["f", "m"]}}
-    >>> y, output, group = outcomes_of([Observed("outcome", at, payload)], "sex")
-    >>> y.tolist(), output.shape, group.tolist()
-    ([1, 0], (2, 2), ['f', 'm'])
-    """
-    y: list[Any] = []
-    output: list[Any] = []
-    group: list[Any] | None = None if of is None else []
-    for each in seen:
-        y += each.payload["y"]
-        output += each.payload["output"]
-        values = (each.payload.get("group") or {}).get(of)
-        group = None if group is None or values is None else [*group, *values]
-    if not y:
-        return None
-    rows = judged_rows(len(y))
-    wide = np.asarray(output[rows], dtype=np.float64)
-    wide = wide[:, 0] if wide.ndim == 2 and wide.shape[1] == 1 else wide
-    groups = None if group is None else np.array(group[rows], dtype=object)
-    return np.asarray(y[rows]), wide, groups
-
-
-def judged_rows(n_rows: int) -> slice:
-    """Return which of so many labelled rows are judged: whole blocks, so that old ones go.
-
-    Verdicts look at the earliest rows of what they get, at planned sizes; a window that slid
-    along would be looked at anew each time. A block counts from its middle on; until then the
-    block before it does.
-
-    Examples
-    --------
-    >>> judged_rows(1000), judged_rows(60_000), judged_rows(80_000)
-    (slice(0, 51200, None), slice(0, 51200, None), slice(51200, 102400, None))
-    """
-    full, rest = divmod(n_rows, _OUTCOME_ROWS)
-    block = full if full == 0 or rest >= _OUTCOME_ROWS // 2 else full - 1
-    return slice(block * _OUTCOME_ROWS, (block + 1) * _OUTCOME_ROWS)
 
 
 def _mebibytes(payload: dict[str, Any]) -> float | None:

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
 from typing import Any
 
 from promise.errors import ConfigError
 from promise.registry.route import BUCKETS, Route
-from promise.rollout.breaches import Breaches, breaches, unproven
+from promise.rollout.breaches import breaches, unproven
 from promise.rollout.events import Deploy, Event, Experiment, Hold, Look, RollBack
+from promise.rollout.looking import look
+from promise.rollout.moves import Change, back_to, bake_ends, canary, gets, steady
 
 __all__ = [
     "Change", "Deploy", "Event", "Experiment", "Hold", "Look", "RollBack", "broken_invariants",
     "step", "waits_for",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Change:
-    """What follows from an event."""
-
-    kind: str
-    route: Route
-    reason: str
 
 
 def step(route: Route, event: Event) -> Change | None:
@@ -35,7 +27,7 @@ def step(route: Route, event: Event) -> Change | None:
 
     Examples
     --------
-    >>> from datetime import UTC
+    >>> from datetime import UTC, datetime
     >>> from promise.promises.spec import RolloutPlan
     >>> at = datetime(2026, 1, 1, tzinfo=UTC)
     >>> first = step(Route("churn"), Deploy(1, RolloutPlan(), 1, "s", at, {}))
@@ -79,6 +71,7 @@ def waits_for(route: Route, look: Look) -> str:
 
     Examples
     --------
+    >>> from datetime import datetime
     >>> from promise.promises.spec import ModelFile, RolloutPlan
     >>> at = datetime(2026, 1, 1)
     >>> route = Route("churn", "shadow", live=1, candidate=2, plan=RolloutPlan(shadow=1000))
@@ -95,7 +88,7 @@ def waits_for(route: Route, look: Look) -> str:
     if route.stage == "shadow":
         return f"{route.plan.shadow - look.requests:,} more shadow requests"
     if route.stage == "bake":
-        return f"the end of the bake at {_bake_ends(route):%Y-%m-%d %H:%M:%S}"
+        return f"the end of the bake at {bake_ends(route):%Y-%m-%d %H:%M:%S}"
     missing = unproven(look.declared, look.candidate, look.kept)
     return "proof of " + ", ".join(missing) if missing else "its first request"
 
@@ -107,9 +100,11 @@ def _deploy(route: Route, event: Deploy) -> Change:
         route, plan=event.plan, revision=event.revision, salt=event.salt, since=event.at, held=""
     )
     if route.live is None or event.forced:
-        why = event.reason or "the first version of a name needs only the gate"
+        why = "the first version of a name needs only the gate"
+        if event.reason:
+            why = event.reason if event.forced else f"{why} ({event.reason})"
         promoted = replace(
-            _steady(fresh, event.at), live=event.version, standby=route.live, owed=event.owed,
+            steady(fresh, event.at), live=event.version, standby=route.live, owed=event.owed,
             experiment={},
         )  # fmt: skip
         return Change("promote", promoted, f"{target} is live at once: {why}")
@@ -118,8 +113,8 @@ def _deploy(route: Route, event: Deploy) -> Change:
     if event.plan.shadow > 0:
         why = f"{target} answers {event.plan.shadow:,} requests unseen"
         return Change("deploy", replace(begun, stage="shadow"), _with(event.reason, why))
-    canary = _canary(begun, 0, event.at)
-    return Change("deploy", canary, _with(event.reason, f"{target} {_gets(canary)}"))
+    first = canary(begun, 0, event.at)
+    return Change("deploy", first, _with(event.reason, f"{target} {gets(first)}"))
 
 
 def _refuse_deploy(route: Route, event: Deploy) -> None:
@@ -142,119 +137,16 @@ def _refuse_deploy(route: Route, event: Deploy) -> None:
         )
 
 
-def _look(route: Route, event: Look) -> Change | None:
-    if route.live is None:
-        return None
-    # Breaches come first in every stage: waiting must never hide one.
-    on_live = breaches(event.declared, event.live)
-    if route.candidate is not None:
-        on_candidate = breaches(event.declared, event.candidate)
-        return (
-            _candidate_broke(route, on_candidate, event.at)
-            or _live_broke(route, on_live.without(on_candidate), event.at)
-            or (None if route.held or on_candidate.all else _advance(route, event))
-        )
-    return (
-        _live_broke(route, on_live, event.at)
-        or _experiment_broke(route, event)
-        or _settle(route, event)
-    )
-
-
-def _candidate_broke(route: Route, found: Breaches, at: datetime) -> Change | None:
-    target = f"{route.name}@{route.candidate}"
-    if found.rollback:
-        return Change("rollback", _steady(route, at), f"{target}: {found.told(found.rollback)}")
-    if route.held:
-        return None
-    if found.hold:
-        why = found.told(found.hold)
-        return Change("hold", replace(route, held=why), f"{target}: {why}")
-    if found.shared:
-        why = f"{found.told(found.shared)}; {route.name}@{route.live} breaks it too"
-        return Change("hold", replace(route, held=why), f"{target}: {why}")
-    return None
-
-
-def _live_broke(route: Route, found: Breaches, at: datetime) -> Change | None:
-    if route.standby is None:
-        return None
-    target = f"{route.name}@{route.live}"
-    if found.rollback:
-        why = f"{target}: {found.told(found.rollback)}; back to {route.name}@{route.standby}"
-        return Change("rollback", _back_to(route, route.standby, at), why)
-    if found.hold and not route.held and route.candidate is None:
-        why = found.told(found.hold)
-        return Change("hold", replace(route, held=why), f"{target}: {why}; the standby stays")
-    return None
-
-
-def _experiment_broke(route: Route, event: Look) -> Change | None:
-    for version, verdicts in event.experiment.items():
-        found = breaches(event.declared, verdicts)
-        if found.rollback and version in route.experiment and version != route.live:
-            rest = {v: share for v, share in route.experiment.items() if v != version}
-            why = f"{route.name}@{version} leaves the experiment: {found.told(found.rollback)}"
-            return Change("experiment", replace(route, experiment=rest, since=event.at), why)
-    return None
-
-
-def _advance(route: Route, event: Look) -> Change | None:
-    target = f"{route.name}@{route.candidate}"
-    if route.stage == "shadow":
-        if event.requests < route.plan.shadow:
-            return None
-        canary = _canary(route, 0, event.at)
-        seen = f"{event.requests:,} shadow requests broke no promise"
-        return Change("advance", canary, f"{target} {_gets(canary)}: {seen}")
-    if route.stage == "canary":
-        if event.requests < 1 or unproven(event.declared, event.candidate, event.kept):
-            return None
-        following = _canary(route, route.step + 1, event.at)
-        seen = f"every promise due was kept over {event.requests:,} requests"
-        return Change("advance", following, f"{target} {_gets(following)}: {seen}")
-    if event.at < _bake_ends(route):
-        return None
-    promoted = replace(
-        _steady(route, event.at), live=route.candidate, standby=route.live, owed=_owed(event)
-    )
-    return Change("promote", promoted, f"{target} is live: it baked without a breach")
-
-
-def _owed(event: Look) -> dict[str, datetime]:
-    """Return what the new live version owes: due live, or never kept before, and not kept now."""
-    kept = {v.promise for v in event.candidate if v.status == "KEPT"}
-    return {
-        p.key: event.at + timedelta(seconds=p.grace_s)
-        for p in event.declared.promises
-        if p.key not in kept and (p.due == "live" or p.key not in event.kept)
-    }
-
-
-def _settle(route: Route, event: Look) -> Change | None:
-    """Cross off what was owed, then let the standby go."""
-    declared = {p.key for p in event.declared.promises}
-    kept = {v.promise for v in event.live if v.status == "KEPT"}
-    first = [key for key in route.owed if key in kept]
-    late = [key for key, end in route.owed.items() if key not in kept and event.at >= end]
-    gone = {*first, *late, *(key for key in route.owed if key not in declared)}
-    owed = {key: end for key, end in route.owed.items() if key not in gone}
-    told = [f"{key} was kept for the first time" for key in first]
-    told += [f"the grace of {key} ended without a verdict" for key in late]
-    if not owed and route.standby is not None and not route.held and event.at >= _bake_ends(route):
-        why = "; ".join([*told, f"nothing is owed, {route.name}@{route.standby} is let go"])
-        return Change("release", replace(route, owed={}, standby=None), why)
-    if gone:
-        why = "; ".join(told) or "a promise that was owed is not declared any more"
-        return Change("advance", replace(route, owed=owed), why)
-    return None
-
-
 def _roll_back(route: Route, event: RollBack) -> Change:
     if route.candidate is not None and event.to is None:
         why = f"{route.name}@{route.candidate} is dropped: {event.reason}"
-        return Change("rollback", _steady(route, event.at), why)
+        return Change("rollback", steady(route, event.at), why)
     target = route.standby if event.to is None else event.to
+    ended = "; the experiment ends" if route.experiment else ""
+    if target is None and route.experiment:
+        alone = replace(route, experiment={}, since=event.at)
+        why = f"{route.name}@{route.live} answers alone{ended}: {event.reason}"
+        return Change("rollback", alone, why)
     if target is None or route.live is None:
         raise ConfigError(
             f"{route.name} has no version to go back to; "
@@ -267,8 +159,9 @@ def _roll_back(route: Route, event: RollBack) -> Change:
     if target in (route.live, route.candidate):
         role = "live already" if target == route.live else "on its way: nothing to go back to"
         raise ConfigError(f"{route.name}@{target} is {role}.")
-    why = f"back from {route.name}@{route.live} to {route.name}@{target}: {event.reason}"
-    return Change("rollback", _back_to(route, target, event.at), why)
+    back = f"back from {route.name}@{route.live} to {route.name}@{target}{ended}"
+    why = f"{back}: {event.reason}"
+    return Change("rollback", back_to(route, target, event.at), why)
 
 
 def _hold(route: Route, event: Hold) -> Change | None:
@@ -310,41 +203,11 @@ def _experiment(route: Route, event: Experiment) -> Change | None:
 
 _STEPS: dict[type[Any], Callable[[Route, Any], Change | None]] = {
     Deploy: _deploy,
-    Look: _look,
+    Look: look,
     RollBack: _roll_back,
     Hold: _hold,
     Experiment: _experiment,
 }
-
-
-def _steady(route: Route, at: datetime) -> Route:
-    """Return the route without its candidate."""
-    return replace(route, stage="steady", candidate=None, step=0, share=0, held="", since=at)
-
-
-def _back_to(route: Route, version: int, at: datetime) -> Route:
-    """Return the route with an earlier version live; what it leaves gets no traffic any more."""
-    rest = {v: share for v, share in route.experiment.items() if v != route.live}
-    return replace(_steady(route, at), live=version, standby=None, owed={}, experiment=rest)
-
-
-def _canary(route: Route, number: int, at: datetime) -> Route:
-    """Return the route at a step of its plan; past the last one it bakes."""
-    if number >= len(route.plan.steps):
-        return replace(route, stage="bake", step=number, share=BUCKETS, since=at)
-    share = min(BUCKETS, route.plan.steps[number] * BUCKETS // 100)
-    return replace(route, stage="canary", step=number, share=share, since=at)
-
-
-def _gets(route: Route) -> str:
-    if route.stage == "bake":
-        return "answers everything and bakes"
-    return f"answers {route.share * 100 // BUCKETS} % of the traffic"
-
-
-def _bake_ends(route: Route) -> datetime:
-    assert route.since is not None, "a deployed route knows when its stage began"
-    return route.since + timedelta(seconds=route.plan.bake_s)
 
 
 def _versions(route: Route) -> str:

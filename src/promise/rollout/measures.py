@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from promise.promises.measures import Kind, measure_named
-from promise.promises.spec import ModelFile, Promise
+from promise.promises.spec import Promise
 
-__all__ = ["Kind", "evidence_of", "latency_targets"]
+__all__ = ["Kind", "evidence_of"]
 
 
 def evidence_of(promise: Promise) -> Kind:
@@ -17,9 +17,3 @@ def evidence_of(promise: Promise) -> Kind:
     'latency'
     """
     return measure_named(promise.that).kind
-
-
-def latency_targets(declared: ModelFile) -> tuple[float, ...]:
-    """Return the latency bounds of a declaration in milliseconds, which are counted exactly."""
-    found = {p.bound for p in declared.promises if evidence_of(p) == "latency"}
-    return tuple(sorted(found))

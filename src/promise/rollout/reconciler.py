@@ -7,13 +7,13 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from promise.clock import Clock, SystemClock
+from promise.clock import Clock, SteadyClock
 from promise.errors import PromiseError
 from promise.promises.spec import ModelFile
 from promise.promises.verdict import Verdict
@@ -23,12 +23,13 @@ from promise.registry.registry import Registry
 from promise.registry.revisions import Revision, Revisions
 from promise.registry.route import Route
 from promise.registry.verdicts import Verdicts
-from promise.rollout.carried import Carried, stage_of
-from promise.rollout.chain import kept_before
+from promise.rollout.case import Arm, Case
+from promise.rollout.chain import kept_before, live_since
 from promise.rollout.events import Look
-from promise.rollout.judgement import Arm, Case, Judgement
+from promise.rollout.judgement import Judgement
 from promise.rollout.leases import Leases
 from promise.rollout.machine import step
+from promise.rollout.upkeep import Upkeep
 from promise.rollout.wishes import Wishes
 from promise.settings import Settings
 from promise.state.database import Database
@@ -53,17 +54,20 @@ class Reconciler:
 
     Parameters
     ----------
+    clock
+        Made steady where it is not: a machine's clock that is moved meanwhile changes nothing.
     alert
         Told of every broken promise; by default the alerts of this installation.
     """
 
     settings: Settings
-    clock: Clock = field(default_factory=SystemClock)
+    clock: Clock = field(default_factory=SteadyClock)
     alert: Alert | None = None
     observed_every_s: float = 5.0
 
     def __post_init__(self) -> None:
-        registry = Registry.open(self.settings)
+        self.clock = self._steady = SteadyClock.over(self.clock)
+        registry = replace(Registry.open(self.settings), clock=self.clock)
         self.database = registry.database
         self.lifecycle = Lifecycle(self.database, self.clock)
         self.revisions = Revisions(self.database, self.clock)
@@ -77,6 +81,7 @@ class Reconciler:
             self.clock,
             self.observed_every_s,
         )
+        self.upkeep = Upkeep(registry, self.store, self.clock)
         self.holder = f"{socket.gethostname()}-{os.getpid()}-{id(self):x}"
         self._alert = self.alert or _alerts(self.database, self.clock, self.settings)
         self._stopping = threading.Event()
@@ -85,8 +90,7 @@ class Reconciler:
         self._revisions: dict[str, Revision] = {}
         self._looked: dict[str, tuple[Route, datetime]] = {}
         self._recorded: dict[tuple[str, int, str], tuple[Verdict, ...]] = {}
-        self._carried: dict[str, tuple[Route, Carried]] = {}
-        self._kept_before: dict[str, tuple[Route, frozenset[str]]] = {}
+        self._chains: dict[str, _Told] = {}
 
     def look(self) -> list[Transition]:
         """Judge every name once; return the transitions that were committed."""
@@ -106,10 +110,12 @@ class Reconciler:
         return committed
 
     def tick(self) -> list[Transition]:
-        """Look once if the lease can be had; else do nothing."""
+        """Look once if the lease can be had, and tend what is due; else do nothing."""
         if not self.leases.take(LEASE, self.holder, LEASE_S):
             return []
-        return self.look()
+        committed = self.look()
+        self.upkeep.tend()
+        return committed
 
     def run(self, *, every_s: float = 1.0) -> None:
         """Look until stopped, while holding the lease that keeps others passive.
@@ -138,10 +144,15 @@ class Reconciler:
 
     def _refresh(self) -> None:
         """Read routes and revisions again when the epoch says that something changed."""
+        self.store.timeline.keep_up(self._steady)
         epoch = self.lifecycle.epoch()
         if epoch == self._epoch:
             return
         self._routes, self._revisions = self.lifecycle.routes(), {}
+        begun = [route.since for route in self._routes.values() if route.since is not None]
+        if begun:
+            self.store.timeline.mark(max(begun))
+            self._steady.not_before(max(begun))
         self._epoch = epoch
 
     def _due(self, route: Route) -> bool:
@@ -168,9 +179,6 @@ class Reconciler:
             raise Conflict(f"{name}: somebody else changed the route; it is judged anew.")
         reach("reconciler.look.decided")
         self._epoch = None
-        if stage_of(change.route) != stage_of(route):
-            carried = Carried.now(self.store, change.route, event.at)
-            evidence = {**evidence, "carried": carried.to_json()}
         made = self.lifecycle.commit(
             before, change.kind, change.route, reason=change.reason, evidence=evidence
         )
@@ -204,7 +212,7 @@ class Reconciler:
             candidate=() if candidate is None else judged[candidate],
             live=judged[route.live],
             requests=0 if candidate is None else cases[1].counted.requests,
-            kept=frozenset() if candidate is None else self._kept(route),
+            kept=self._told(route).kept,
             experiment={v: judged[v] for v in others},
         )
         evidence = {
@@ -216,9 +224,10 @@ class Reconciler:
         return event, evidence
 
     def _case(self, route: Route, version: int, arm: Arm, stable: Case | None = None) -> Case:
-        counted = self.judgement.counted(route, version, arm, self._carry(route))
+        counted = self.judgement.counted(route, version, arm)
+        since = self._told(route).live_since if arm == "live" else route.since
         return Case(
-            route.name, version, arm, route.since, counted,
+            route.name, version, arm, since, counted,
             None if stable is None else stable.counted,
         )  # fmt: skip
 
@@ -246,21 +255,31 @@ class Reconciler:
         if verdict.status == "BROKEN" and "retrain" in asked and stage == "live":
             self.wishes.make(case.name, "retrain", sentence)
 
-    def _carry(self, route: Route) -> Carried:
-        known = self._carried.get(route.name)
-        if known is None or known[0] != route:
+    def _told(self, route: Route) -> _Told:
+        """Return what the chain tells of a route; read once for each."""
+        known = self._chains.get(route.name)
+        if known is None or known.route != route:
             history = self.lifecycle.history(route.name)
-            known = self._carried[route.name] = (route, Carried.of(history, route))
-        return known[1]
+            kept = frozenset[str]()
+            if route.candidate is not None:
+                kept = kept_before(history, route.candidate)
+            known = self._chains[route.name] = _Told(route, live_since(history, route), kept)
+        return known
 
-    def _kept(self, route: Route) -> frozenset[str]:
-        """Return the promises that were KEPT on the candidate at the gate or in a step."""
-        assert route.candidate is not None
-        known = self._kept_before.get(route.name)
-        if known is None or known[0] != route:
-            found = kept_before(self.lifecycle.history(route.name), route.candidate)
-            known = self._kept_before[route.name] = (route, found)
-        return known[1]
+
+@dataclass(frozen=True)
+class _Told:
+    """What the chain tells of a route.
+
+    Parameters
+    ----------
+    kept
+        Promises that were KEPT on the candidate at the gate or in a step.
+    """
+
+    route: Route
+    live_since: datetime | None
+    kept: frozenset[str]
 
 
 def _sentence(case: Case, stage: str, verdict: Verdict) -> str:

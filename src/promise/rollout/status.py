@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from promise.clock import Clock
-from promise.errors import ConfigError, DataError, PromiseError
+from promise.errors import DataError, PromiseError
 from promise.promises.spec import ModelFile
 from promise.promises.verdict import Verdict
+from promise.records.moments import moment_of
+from promise.registry.gates import Gated
 from promise.registry.lifecycle import Transition
 from promise.registry.route import BUCKETS, Route
-from promise.rollout.carried import Carried
+from promise.rollout.case import Arm
 from promise.rollout.chain import kept_before, made_live, verdicts_of
 from promise.rollout.desk import Desk
 from promise.rollout.events import Look
 from promise.rollout.experiment import Difference, differences
-from promise.rollout.judgement import Arm
 from promise.rollout.machine import waits_for
 from promise.rollout.subject import Subject
 from promise.settings import Settings
-from promise.state.moments import to_text
-
-_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|d|w)\s*ago")
-_SPANS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+from promise.state.moments import maybe_text, to_text
 
 
 @dataclass(frozen=True)
@@ -47,10 +44,14 @@ class Status:
         Version to its newest verdicts, or those of the evidence that the transition rested on.
     requests
         What the candidate answered in this stage.
+    evidence_until
+        Requests are counted up to here; what came later is on its way. None where none came.
     waits_for
         What the rollout waits for; empty where nothing is on its way.
     experiment
         The differences of a lasting experiment, metric by metric.
+    gate
+        The last gate that any version of the name came to by then.
     history
         The chain up to the transition, oldest first.
     """
@@ -63,8 +64,10 @@ class Status:
     verdicts: dict[int, tuple[Verdict, ...]]
     declared: ModelFile
     requests: int = 0
+    evidence_until: datetime | None = None
     waits_for: str = ""
     experiment: tuple[Difference, ...] = ()
+    gate: Gated | None = None
     history: tuple[Transition, ...] = ()
 
     @property
@@ -90,8 +93,10 @@ class Status:
             "experiment": {str(v): n / BUCKETS for v, n in self.route.experiment.items()},
             "differences": [each.to_json() for each in self.experiment],
             "requests": self.requests,
+            "evidence_until": maybe_text(self.evidence_until),
             "waits_for": self.waits_for,
             "verdicts": {str(v): [x.to_json() for x in e] for v, e in self.verdicts.items()},
+            "gate": None if self.gate is None else self.gate.to_json(),
             "transition": self.transition.to_json(),
             "verified": self.verified,
         }
@@ -109,14 +114,15 @@ def status(
     Parameters
     ----------
     at
-        A moment, or text: `2026-11-21 10:00` (UTC where no zone is given), or `2h ago`.
+        A moment, or text that `promise.records.moments.moment_of` reads: `2026-11-21 10:00` (UTC
+        where no zone is given), `13:40`, `yesterday`, `2h ago`.
 
     Raises
     ------
     DataError
         When the name was never deployed, or not yet at that moment.
     """
-    with Desk.open(settings, clock) as desk:
+    with Desk.reading(settings, clock) as desk:
         moment = desk.clock.now() if at is None else moment_of(at, desk.clock.now())
         link = desk.lifecycle.at(name, moment)
         if link is None or link.route.live is None:
@@ -137,35 +143,10 @@ def _not_live(desk: Desk, name: str, moment: datetime) -> str:
 
 def statuses(*, settings: Settings | None = None, clock: Clock | None = None) -> list[Status]:
     """Say how every name stands that was ever deployed, by name."""
-    with Desk.open(settings, clock) as desk:
+    with Desk.reading(settings, clock) as desk:
         links = [desk.lifecycle.last(name) for name in desk.lifecycle.routes()]
         now = desk.clock.now()
         return [_status(desk, link, now, past=False) for link in links if link is not None]
-
-
-def moment_of(given: datetime | str, now: datetime) -> datetime:
-    """Return a moment in UTC from text such as `2026-11-21 10:00` or `2h ago`.
-
-    Examples
-    --------
-    >>> now = datetime(2026, 11, 21, 12, tzinfo=UTC)
-    >>> moment_of("2h ago", now).hour
-    10
-    >>> moment_of("2026-11-21 10:00", now).isoformat()
-    '2026-11-21T10:00:00+00:00'
-    """
-    if isinstance(given, datetime):
-        return given if given.tzinfo else given.replace(tzinfo=UTC)
-    ago = _AGO.fullmatch(given.strip())
-    if ago:
-        return now - timedelta(seconds=float(ago[1]) * _SPANS[ago[2]])
-    try:
-        found = datetime.fromisoformat(given.strip())
-    except ValueError:
-        raise ConfigError(
-            f"{given!r} is no moment; write for example '2026-11-21 10:00' (UTC) or '2h ago'."
-        ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _status(desk: Desk, link: Transition, moment: datetime, *, past: bool) -> Status:
@@ -196,23 +177,22 @@ def _status(desk: Desk, link: Transition, moment: datetime, *, past: bool) -> St
         verdicts=verdicts,
         declared=declared,
         requests=requests,
+        evidence_until=None if past else desk.evidence.counted_until(name),
         waits_for="" if past else waits_for(route, look),
-        experiment=() if past else _experiment(desk, route, declared, history),
+        experiment=() if past else _experiment(desk, route, declared),
+        gate=desk.gates.last(name, at=moment),
         history=tuple(history[: link.seq]),
     )
 
 
-def _experiment(
-    desk: Desk, route: Route, declared: ModelFile, history: list[Transition]
-) -> tuple[Difference, ...]:
+def _experiment(desk: Desk, route: Route, declared: ModelFile) -> tuple[Difference, ...]:
     if not route.experiment:
         return ()
-    carried = Carried.of(history, route)
     subjects = {}
     for version in route.loaded:
         with contextlib.suppress(PromiseError):  # such a version is compared by counts alone
             subjects[version] = Subject.of(desk.registry.find(f"{route.name}@{version}"))
-    return tuple(differences(desk.evidence, route, declared, carried, subjects))
+    return tuple(differences(desk.evidence, route, declared, subjects))
 
 
 def _requests(desk: Desk, route: Route) -> int:
@@ -220,5 +200,4 @@ def _requests(desk: Desk, route: Route) -> int:
         return 0
     arm: Arm = "shadow" if route.stage == "shadow" else "canary"
     found = desk.evidence.counts(route.name, route.candidate, arm, route.since)
-    carried = Carried.of(desk.lifecycle.history(route.name), route)
-    return sum(bucket.requests for bucket in carried.without(route.candidate, arm, found))
+    return sum(bucket.requests for bucket in found)
