@@ -17,6 +17,8 @@ BENCHES: dict[str, tuple[str, tuple[str, ...]]] = {
     "failpoints": ("kill -9 at every failpoint of a promotion, 1,000 seeded runs", ()),
     "serving": ("CPU and latency of one HTTP prediction beside LitServe and MLflow", ()),
     "hot_swaps": ("a thousand deployments under load: failed requests", ()),
+    "features": ("feature views: replay events/s, online µs, differing values", ()),
+    "stores": ("one exchange of event state in each store: µs, p99", ()),
     "tables": ("discovery beside FLAML on real tables", ("--budget", "60")),
     "budget": ("overshoot and memory estimates of discovery alone", ("--budget", "60")),
 }
@@ -32,6 +34,8 @@ IN_ALL = (
     "failpoints",
     "serving",
     "hot_swaps",
+    "features",
+    "stores",
     "tables",
 )
 _SCRIPTS = {"engine": "engine.py", "profile": "profile_large.py"}

@@ -48,8 +48,12 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+# the quickstart of serving wants its server: tests/test_quickstart.py runs it
+ALONE = [p for p in PAGES if blocks(p, "python") and p.name != "serving.md"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", ALONE, ids=lambda page: page.name)
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PROMISE_HOME", str(tmp_path / "home"))

@@ -63,10 +63,6 @@ def test_a_batch(codec: RequestCodec) -> None:
     assert codec.decode(b'{"rows": []}') == ([], True)
 
 
-def test_rows_come_back_as_dictionaries(codec: RequestCodec) -> None:
-    assert codec.rows_as_dicts([VALUES]) == [{**ROW, "age": 41.0}]
-
-
 def test_names_may_be_anything() -> None:
     names = ("", 'say "hi"', "a\\b", "tab\there", "f0", "__class__", "💶", "a.b[0]", "self")
     codec = RequestCodec(Schema(tuple(Field(name, "number") for name in names)))
@@ -236,6 +232,11 @@ def test_the_compiled_and_the_readable_decoder_agree(row: dict[str, Any], batch:
     codec = RequestCodec(SCHEMA)
     whole = {**ROW, **row}
     body = msgspec.json.encode({"rows": [ROW, whole]} if batch else whole)
+    assert_both_agree(codec, body)
+
+
+def assert_both_agree(codec: RequestCodec, body: bytes) -> None:
+    """Hold the compiled decoder against its readable twin."""
     outcomes = []
     for read in (codec.decode, codec._slowly):
         try:
@@ -243,6 +244,23 @@ def test_the_compiled_and_the_readable_decoder_agree(row: dict[str, Any], batch:
         except (DataError, MalformedRequest) as error:
             outcomes.append(f"{type(error).__name__}: {error}")
     assert outcomes[0] == outcomes[1]
+
+
+@CHECKED
+@given(
+    st.sets(st.sampled_from(tuple(ROW))),
+    st.dictionaries(st.sampled_from((*ROW, "aeg")), json_values),
+    st.booleans(),
+    st.booleans(),
+)
+def test_they_agree_on_fields_that_may_be_absent_and_on_those_of_others(
+    optional: set[str], row: dict[str, Any], others: bool, batch: bool
+) -> None:
+    needed = SCHEMA.only(tuple(name for name in SCHEMA.names if name not in optional))
+    more = SCHEMA.only(tuple(name for name in SCHEMA.names if name in optional))
+    codec = RequestCodec(needed, optional=more, others=others)
+    body = msgspec.json.encode({"rows": [row, ROW]} if batch else row)
+    assert_both_agree(codec, body)
 
 
 @CHECKED
@@ -280,3 +298,19 @@ def test_the_schema_of_a_row(codec: RequestCodec) -> None:
     for example in found["examples"]:
         jsonschema.Draft202012Validator(found).validate(example)
         codec.decode(encoded(example))
+
+
+def test_columns_that_are_passed_over_change_nothing_else() -> None:
+    schema = Schema((Field("age", "number"), Field("sex", "category")))
+    codec = RequestCodec(schema, ignored=("id", "age", "label"))
+    assert codec.read(b'{"age": 1, "sex": "f"}') == ([(1.0, "f")], False, True)
+    for value in (b"7", b'"x"', b"null", b"[1]", b'{"a": 1}'):
+        row = b'{"id": ' + value + b', "age": 1, "label": true, "sex": "f"}'
+        assert codec.read(row) == ([(1.0, "f")], False, False)
+        assert codec.decode(b'{"rows": [' + row + b"]}") == ([(1.0, "f")], True)
+    for refused in (b'{"idd": 1, "age": 1, "sex": "f"}', b'{"id": 1, "sex": "f"}'):
+        with pytest.raises(DataError, match=r"'idd'|'age' is missing"):
+            codec.decode(refused)
+    shown = codec.json_schema()
+    assert shown["required"] == ["age", "sex"]
+    assert list(shown["properties"]) == ["age", "sex", "id", "label"]

@@ -47,8 +47,17 @@ ROW = {"age": 41.0, "income": 1200.5, "plan": "gold"}
 """A request that every version of the house answers."""
 
 
-def train(folder: Path, *, sign: float = 1.0, kind: str = "lightgbm") -> Path:
-    """Write a version folder whose model follows `sign · age`, by a class or a number."""
+def train(
+    folder: Path, *, sign: float = 1.0, kind: str = "lightgbm", inputs: str = "usual"
+) -> Path:
+    """Write a version folder whose model follows `sign · age`, by a class or a number.
+
+    Parameters
+    ----------
+    inputs
+        `usual`; `wider` by a column `region`; `narrower` by `plan`; or `retyped`: `income` is
+        text.
+    """
     rng = np.random.default_rng(5)
     n = 300
     age = rng.normal(40, 10, n)
@@ -61,6 +70,13 @@ def train(folder: Path, *, sign: float = 1.0, kind: str = "lightgbm") -> Path:
             "target": label if kind != "number" else sign * age + rng.normal(0, 1, n),
         }
     )
+    if inputs == "wider":
+        data = data.append_column("region", pa.array(rng.choice(["north", "south"], n)))
+    if inputs == "narrower":
+        data = data.drop_columns("plan")
+    if inputs == "retyped":
+        words = pa.array(rng.choice(["low", "high"], n))
+        data = data.set_column(data.column_names.index("income"), "income", words)
     work = folder.parent / f"{folder.name}-work"
     work.mkdir(parents=True)
     pq.write_table(data, work / "data.parquet")
@@ -87,7 +103,9 @@ def train(folder: Path, *, sign: float = 1.0, kind: str = "lightgbm") -> Path:
     folder.mkdir()
     holdout = table.rows[table.holdout]
     names = [f.name for f in table.schema.inputs]
-    save_pipeline(pipeline, folder, Contents(golden=golden_rows(source, holdout, names)))
+    lineage = {"schema": table.schema.to_json()}
+    contents = Contents(golden=golden_rows(source, holdout, names), lineage=lineage)
+    save_pipeline(pipeline, folder, contents)
     return folder
 
 
@@ -105,6 +123,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "up": train(home / "up"),
         "down": train(home / "down", sign=-1.0),
         "number": train(home / "number", kind="number"),
+        "wider": train(home / "wider", sign=-1.0, inputs="wider"),
+        "narrower": train(home / "narrower", sign=-1.0, inputs="narrower"),
+        "retyped": train(home / "retyped", sign=-1.0, inputs="retyped"),
     }
 
 

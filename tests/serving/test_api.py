@@ -145,9 +145,10 @@ async def test_a_model_tells_its_route_promises_and_request(house: Any, client: 
     assert shown["revision"] == 1
     told = {p["promise"]: (p["status"], p["n"], p["bound"]) for p in shown["promises"]}
     assert told == {"speed": ("KEPT", 400, 12.0), "fair": ("UNKNOWN", 0, 0.8)}
-    assert set(shown["request"]["properties"]) == set(ROW)
+    assert set(shown["request"]["required"]) == set(ROW)
+    assert set(shown["request"]["properties"]) == {*ROW, "target"}  # the label is passed over
     assert one["name"] == "churn"
-    assert one["request"] == shown["request"]
+    assert one["request"]["required"] == shown["request"]["required"]
     details = [problem_of(response, 404)["detail"] for response in wrong]
     assert "did you mean 'churn'" in details[0]
     assert "it has 1, 2, 3" in details[1]

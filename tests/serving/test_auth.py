@@ -64,9 +64,9 @@ def test_a_key_is_read_from_either_header(name: bytes, value: bytes) -> None:
 def test_without_a_valid_key_the_answer_challenges(name: bytes, value: bytes) -> None:
     refused = authorise(guarded("admin"), headers(name, value), "any")
     assert refused is not None
-    assert refused.status == 401
-    assert dict(refused.headers)[b"www-authenticate"].startswith(b"Bearer")
-    assert b"pk_ab12" not in refused.body
+    assert refused.problem.status == 401
+    assert dict(refused.problem.headers)[b"www-authenticate"].startswith(b"Bearer")
+    assert b"pk_ab12" not in refused.problem.body
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_a_key_does_what_its_scopes_say(scopes: Any, needs: Any, allowed: bool) 
     refused = authorise(guarded(*scopes), headers(), needs)
     assert (refused is None) == allowed
     if refused is not None:
-        told = msgspec.json.decode(refused.body)
-        assert (refused.status, told["missing_scope"]) == (403, needs)
+        told = msgspec.json.decode(refused.problem.body)
+        assert (refused.problem.status, told["missing_scope"]) == (403, needs)
 
 
 @pytest.mark.anyio

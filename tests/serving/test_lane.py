@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from promise.errors import DataError
 from promise.pipeline.artifact import load_pipeline
 from promise.pipeline.bind import bind
 from promise.registry.keys import Keys
 from promise.registry.lifecycle import BUCKETS, Route
+from promise.serving.endpoints import Snapshot
 from promise.serving.lane import Lane
-from promise.serving.runtime import Snapshot
 from promise.serving.worker import Worker
 from promise.state.database import Database
 
@@ -91,6 +92,26 @@ async def test_a_batch_answers_each_row_as_alone(
     assert [logged[answer["id"]]["row"] for answer in whole] == rows
     series = worker.counters.series("churn", 1, "live", ())
     assert (series.requests, series.rows) == (4, n + 3)
+
+
+async def test_a_row_of_the_training_table_is_answered_without_its_label(
+    house: Any, client: Any, lines: Any
+) -> None:
+    house.deploy()
+    worker = house.worker()
+    async with client(worker) as http:
+        alone = (await http.post(PATH, json=ROW)).json()["predictions"][0]
+        table = await http.post(PATH, json={"target": "yes", **ROW})
+        batch = await http.post(PATH, json={"rows": [{**ROW, "target": None}]})
+        other = await http.post(PATH, json={**ROW, "targett": "yes"})
+        document = (await http.get("/openapi.json")).json()
+    for answer in (table, batch):
+        assert answer.json()["predictions"][0]["probability"] == alone["probability"]
+    assert other.status_code == 422
+    assert [line["row"] for line in lines(worker)] == [ROW] * 3
+    shown = document["components"]["schemas"]["churn.Row"]
+    assert "passed over" in shown["properties"]["target"]["description"]
+    assert "target" not in shown["required"]
 
 
 async def test_a_number_and_odd_but_right_values(house: Any, client: Any) -> None:
@@ -315,6 +336,37 @@ async def test_a_passed_deadline_is_answered_by_the_heuristic(
     assert len(response.json()["predictions"]) == n
 
 
+@pytest.mark.parametrize(("n", "deadline_ms"), [(1, "0"), (400, "0"), (9000, "1")])
+async def test_a_clients_own_hurry_is_no_error_of_the_version(
+    house: Any, client: Any, n: int, deadline_ms: str
+) -> None:
+    house.deploy()
+    worker = house.worker()
+    async with client(worker) as http:
+        for _ in range(6):
+            answer = await http.post(
+                PATH, json={"rows": [ROW] * n}, headers={"x-deadline-ms": deadline_ms}
+            )
+            assert answer.json()["fallback"] == "heuristic"
+        once = await http.post(PATH, json=ROW, headers={"x-deadline-ms": deadline_ms})
+    series = worker.counters.series("churn", 1, "live", ())
+    answered = int("fallback" not in once.json())
+    assert (series.requests, series.errors, series.fallbacks) == (answered, 0, 0)
+    assert worker.counters.totals["late", "churn"] == 7 - answered
+    assert worker.answering.desk("churn").live.breaker.state == "closed"
+
+
+async def test_the_servers_own_deadline_is_an_error_of_the_version(house: Any, client: Any) -> None:
+    house.deploy()
+    worker = house.worker(deadline_ms=1.0)
+    async with client(worker) as http:
+        answer = await http.post(PATH, json={"rows": [ROW] * 9000})
+    assert answer.json()["fallback"] == "heuristic"
+    series = worker.counters.series("churn", 1, "live", ())
+    assert (series.requests, series.errors, series.fallbacks) == (1, 1, 1)
+    assert ("late", "churn") not in worker.counters.totals
+
+
 async def test_without_any_answer_the_problem_says_why(house: Any, client: Any) -> None:
     house.deploy()
     worker = house.worker()
@@ -322,7 +374,7 @@ async def test_without_any_answer_the_problem_says_why(house: Any, client: Any) 
     now = worker.runtime.snapshot
     endpoint = now.endpoints["churn"]
     loaded = replace(endpoint.versions[1], heuristic=None)
-    bare = replace(endpoint, versions={1: loaded})
+    bare = replace(endpoint, versions={1: loaded}, heuristic=None)
     worker.runtime._snapshot = Snapshot(now.epoch, {"churn": bare}, {})
     async with client(worker) as http:
         broken = await http.post(PATH, json=ROW)
@@ -359,3 +411,59 @@ async def test_a_draining_worker_tells_connections_to_close(house: Any, client: 
         assert (await http.post(PATH, json=ROW)).headers["connection"] == "close"
         assert (await http.post(PATH, content=b"{")).headers["connection"] == "close"
         assert (await http.get("/readyz")).status_code == 503
+
+
+class Picky(Broken):
+    """A compiled version that refuses rows without a plan, as some models do."""
+
+    def one(self, values: Any) -> Any:
+        if values[2] is None:
+            raise DataError("the model takes no missing value in 'plan'.")
+        return {"prediction": "yes", "probability": {"no": 0.0, "yes": 1.0}}
+
+    def many(self, rows: Any) -> Any:
+        return [self.one(row) for row in rows]
+
+
+async def test_a_row_that_the_model_refuses_is_told_with_the_reason(
+    house: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.deploy()
+    house.deploy(what="down")
+    worker = house.worker()
+    break_version(worker, 2, Picky())
+    monkeypatch.setattr("promise.serving.threads.bind", lambda _: Picky())
+    bad = {**ROW, "plan": None}
+    async with client(worker) as http:
+        one = [await http.post(PATH, json=bad) for _ in range(10)]
+        batch = await http.post(PATH, json={"rows": [ROW, ROW, bad, ROW]})
+        long = await http.post(PATH, json={"rows": [*[ROW] * 2500, bad]})
+        good = (await http.post(PATH, json=ROW)).json()
+    assert {response.status_code for response in (*one, batch, long)} == {422}
+    assert one[0].json()["detail"] == "the model takes no missing value in 'plan'."
+    assert batch.json()["detail"] == "row 2: the model takes no missing value in 'plan'."
+    assert long.json()["detail"] == "row 2500: the model takes no missing value in 'plan'."
+    assert (good["version"], "fallback" in good) == (2, False)
+    series = worker.counters.series("churn", 2, "live", ())
+    assert (series.requests, series.errors) == (1, 0)
+    assert worker.counters.totals["bad_requests", "churn"] == 12
+    assert worker.answering.desk("churn").live.breaker.state == "closed"
+
+
+async def test_what_a_canary_refuses_and_the_live_version_answers_is_the_canarys_error(
+    house: Any, client: Any
+) -> None:
+    house.deploy()
+    house.register(what="down")
+    house.commit(Route("churn", "canary", live=1, candidate=2, share=BUCKETS, salt="s"), "deploy")
+    worker = house.worker()
+    break_version(worker, 2, Picky())
+    async with client(worker) as http:
+        body = (await http.post(PATH, json={**ROW, "plan": None})).json()
+        break_version(worker, 1, Picky())
+        both = await http.post(PATH, json={**ROW, "plan": None})
+    assert (body["version"], body["fallback"]) == (1, "previous")
+    assert (both.status_code, "'plan'" in both.json()["detail"]) == (422, True)
+    canary = worker.counters.series("churn", 2, "canary", ())
+    assert (canary.requests, canary.errors) == (1, 1)  # where both refuse, the row is at fault
+    assert worker.answering.desk("churn").post(2, "canary").breaker.state == "closed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from promise.promises.spec import ModelFile, Promise
 from promise.promises.verdict import Verdict
 from promise.registry.revisions import Revisions
 from promise.registry.verdicts import Verdicts
+from promise.serving.server import Publisher
+from promise.serving.standing import SILENT_S, Standing, standings
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +63,45 @@ async def test_the_page_merges_slots_and_counts_exactly(house: Any, client: Any)
     assert found["promise_stage", labelled(model="churn", stage="canary")] == 0
     assert found["promise_worker_pss_bytes", labelled(slot="1")] > 2**20
     assert found["promise_database_stale_seconds", labelled(slot="1")] == 0
+
+
+async def test_one_page_shows_how_every_worker_stands(house: Any, client: Any) -> None:
+    house.deploy()
+    first, second = house.worker(slot=0), house.worker(slot=1)
+    told = Standing.of(second)
+    log = {"log_written": 7, "log_dropped": 3, "log_waiting": 2, "log_oldest_s": 0.5}
+    replace(told, stale_s=4.0, log_worst_s=1.5, **log).write(first.settings.run)
+    silent = replace(told, slot=2, told_s=told.told_s - SILENT_S)
+    silent.write(first.settings.run)
+    gone = replace(told, slot=3, told_s=told.told_s - 3600)
+    gone.write(first.settings.run)
+    replace(told, slot=4, told_s=told.told_s + 3600).write(first.settings.run)  # of another boot
+    (first.settings.run / "standing-5.json").write_text("{")
+    async with client(first) as http:
+        found = samples((await http.get("/metrics")).text)
+    slots = {dict(labels)["slot"] for name, labels in found if name == "promise_ready"}
+    assert slots == {"0", "1", "2"}
+    ready = [found["promise_ready", labelled(slot=slot)] for slot in ("0", "1", "2")]
+    assert ready == [1, 1, 0]
+    assert found["promise_log_written_total", labelled(slot="1")] == 7
+    assert found["promise_log_dropped_total", labelled(slot="1")] == 3
+    assert found["promise_log_waiting", labelled(slot="1")] == 2
+    assert found["promise_log_oldest_seconds", labelled(slot="1")] == 0.5
+    assert found["promise_log_worst_loss_window_seconds", labelled(slot="1")] == 1.5
+    assert found["promise_database_stale_seconds", labelled(slot="1")] == 4
+    assert found["promise_worker_pss_bytes", labelled(slot="1")] > 2**20
+
+
+def test_a_worker_tells_how_it_stands_until_it_ends(house: Any, wait: Any) -> None:
+    house.deploy()
+    first, second = house.worker(slot=0), house.worker(slot=1)
+    publisher = Publisher(second, every_s=0.01)
+    publisher.start()
+    wait(lambda: [one.slot for one in standings(first)] == [0, 1])
+    second.draining = True
+    wait(lambda: [one.ready for one in standings(first)] == [True, False])
+    publisher.stop()
+    assert [one.slot for one in standings(first)] == [0]
 
 
 async def test_every_promised_name_is_there_before_anything_happened(
@@ -127,7 +169,7 @@ async def test_shed_requests_and_bad_ones_are_counted_by_model(house: Any, clien
         await http.post("/v1/models/chrun/events", content=b"{")
         await http.post("/v1/labels", content=b"{")
         found = samples((await http.get("/metrics")).text)
-    assert found["promise_shed_total", labelled(model="")] == 1
+    assert found["promise_shed_total", ()] == 1
     assert found["promise_bad_requests_total", labelled(model="churn")] == 2
     assert found["promise_bad_requests_total", labelled(model="")] == 1
     assert not any("chrun" in dict(labels).values() for _, labels in found)

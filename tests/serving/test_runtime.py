@@ -20,6 +20,7 @@ from promise.registry.revisions import Revisions
 from promise.serving.last_known import Known, read_known, write_known
 from promise.serving.loading import golden_bodies, load_version
 from promise.serving.runtime import Runtime
+from promise.serving.server import open_worker
 from promise.state.database import Database
 
 
@@ -78,7 +79,7 @@ def test_a_rollback_needs_no_files(house: Any, runtime: Any, wait: Any) -> None:
 def test_a_damaged_candidate_fails_alone_and_is_tried_again(
     house: Any, runtime: Any, wait: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("promise.serving.runtime._RETRY_S", 0.05)
+    monkeypatch.setattr("promise.serving.shelf._RETRY_S", 0.05)
     house.deploy()
     served = runtime()
     wait(lambda: served.ready)
@@ -104,7 +105,7 @@ def test_a_model_that_cannot_be_loaded_at_all_keeps_its_last_resort(
     wait(lambda: served.ready)
     endpoint = served.snapshot.endpoints["churn"]
     assert endpoint.versions == {}
-    assert set(endpoint.last_resort.heuristic["probability"]) == {"no", "yes"}
+    assert set(endpoint.heuristic["probability"]) == {"no", "yes"}
 
 
 def test_a_manifest_that_is_not_the_registered_one_is_refused(house: Any) -> None:
@@ -133,11 +134,14 @@ def test_golden_bodies_are_requests(house: Any) -> None:
 def test_targets_and_keys_come_with_the_snapshot(house: Any, runtime: Any, wait: Any) -> None:
     house.deploy()
     database = Database(house.settings.database)
-    speed = Promise("speed", "latency_p99", at_most=12.0)
-    Revisions(database, house.clock).declare("churn", ModelFile("churn", promises=(speed,)))
+    speed = Promise("speed", "latency_p99", at_most=12.0, warn=8.0)
+    usual = Promise("usual", "latency_p50", at_most=3.0)
+    errors = Promise("errors", "request_errors", at_most=0.01, warn=0.005)
+    declared = ModelFile("churn", promises=(speed, usual, errors))
+    Revisions(database, house.clock).declare("churn", declared)
     served = runtime()
     wait(lambda: served.ready)
-    assert served.snapshot.endpoints["churn"].targets == (12.0,)
+    assert served.snapshot.endpoints["churn"].targets == (3.0, 8.0, 12.0)
     keys = Keys(database, house.clock)
     key, _ = keys.create("app", ("predict",))
     wait(lambda: [k.id for k in served.snapshot.keys.values()] == [key.id])
@@ -217,7 +221,7 @@ def test_many_models_load_and_a_slow_one_holds_nobody_up(
 ) -> None:
     import threading
 
-    from promise.serving import runtime as module
+    from promise.serving import shelf as module
 
     house.deploy("quick")
     served = runtime()
@@ -263,3 +267,53 @@ def test_it_follows_postgres_alike(
         connection.execute(sa.text(f"DROP SCHEMA {schema} CASCADE"))
     wait(lambda: served.stale_s > 0)
     assert served.snapshot.endpoints["churn"].route.live == 2
+
+
+def test_nothing_is_published_anew_while_nothing_changes(house: Any, wait: Any) -> None:
+    house.deploy()
+    clock = ManualClock()
+    served = Runtime(house.settings, clock=clock)
+    served._shelf.start()
+    wait(lambda: (served.look(), served.ready)[1])
+    published: list[None] = []
+    publish = served._publish
+    served._publish = lambda: (published.append(None), publish())[1]  # type: ignore[method-assign]
+    for _ in range(5):
+        served.look()
+    assert not published
+    house.lifecycle.touch()
+    served.look()
+    assert len(published) == 1
+    served.stop()
+
+
+def test_requests_are_read_by_what_was_compiled_before_as_long_as_fields_stay(
+    house: Any, runtime: Any, wait: Any
+) -> None:
+    house.deploy()
+    served = runtime()
+    wait(lambda: served.ready)
+    before = served.snapshot.endpoints["churn"]
+    house.commit(replace(before.route, held="by hand"), "hold")
+    wait(lambda: served.snapshot.endpoints["churn"].route.held == "by hand")
+    assert served.snapshot.endpoints["churn"].intake is before.intake
+
+
+@pytest.mark.anyio
+async def test_who_never_read_a_route_is_not_ready(house: Any, client: Any, wait: Any) -> None:
+    file = Path(house.settings.database.removeprefix("sqlite:///"))
+    file.mkdir(parents=True)  # nothing can be opened in its place
+    worker = open_worker(house.settings, 0, open_access=True)
+    house.workers.append(worker)
+    worker.runtime.look()
+    assert not worker.runtime.ready
+    async with client(worker) as http:
+        ready = await http.get("/readyz")
+        asked = await http.post("/v1/models/churn/predict", json={"age": 1})
+    assert (ready.status_code, ready.json()["ready"]) == (503, False)
+    assert (asked.status_code, asked.headers["retry-after"]) == (503, "1")
+    assert "the database does not answer" in asked.json()["detail"]
+    file.rmdir()
+    house.deploy()
+    worker.runtime.start()
+    wait(lambda: worker.runtime.ready)

@@ -35,6 +35,11 @@ def counted(house: Any) -> int:
     return sum(bucket.requests for bucket in store.counts("churn", 1, "live"))
 
 
+def page(served: Any) -> str:
+    """Return the metrics that one of the workers shows."""
+    return httpx.get(f"{served.url}/metrics").text
+
+
 def pids(house: Any) -> list[int]:
     """Return the worker processes."""
     found: list[int] = json.loads((house.settings.run / "workers.json").read_text())["pids"]
@@ -66,7 +71,9 @@ def test_it_serves_counts_and_drains_without_losing_a_request(
     for one in crew:
         one.start()
     wait(lambda: sent[0] > 300)
+    wait(lambda: all(f'promise_ready{{slot="{n}"}} 1.0' in page(served) for n in (0, 1)))
     assert served.stop() == 0
+    assert not list(house.settings.run.glob("standing-*"))  # who ended tells nothing any longer
     stop.set()
     for one in crew:
         one.join()
@@ -79,6 +86,80 @@ def test_it_serves_counts_and_drains_without_losing_a_request(
     ]
     assert len(lines) == counted(house)
     assert len({json.loads(line)["id"] for line in lines}) == len(lines)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_who_connects_while_the_server_ends_is_answered_or_not_let_in(
+    house: Any, serve: Any, wait: Any, keep: bool
+) -> None:
+    house.deploy()
+    served = serve(house.settings, "--workers", "2")
+    answered, lost, stop = [0], [], threading.Event()
+
+    def send() -> None:
+        while not stop.is_set():
+            try:
+                connection = socket.create_connection(("127.0.0.1", served.port), timeout=10)
+            except (ConnectionError, TimeoutError):
+                return  # nobody listens any longer: nothing was sent
+            try:
+                while _one(connection, keep):
+                    answered[0] += 1
+                answered[0] += 1
+            except OSError as error:
+                lost.append(str(error))
+            connection.close()
+
+    crew = [threading.Thread(target=send) for _ in range(6)]
+    for one in crew:
+        one.start()
+    wait(lambda: answered[0] > 300)
+    assert served.stop() == 0
+    stop.set()
+    for one in crew:
+        one.join()
+    assert not lost
+
+
+def test_a_connection_that_was_just_made_is_answered_by_a_server_that_ends(
+    house: Any, serve: Any, wait: Any
+) -> None:
+    house.deploy()
+    served = serve(house.settings)
+    early = socket.create_connection(("127.0.0.1", served.port), timeout=10)
+    half = socket.create_connection(("127.0.0.1", served.port), timeout=10)
+    half.sendall(f"POST {PATH} HTTP/1.1\r\nhost".encode())
+    served.process.send_signal(signal.SIGTERM)
+    wait(lambda: _refused(served.port))
+    assert not _one(early, True)
+    body = json.dumps(ROW).encode()
+    half.sendall(b": x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    assert b"200 OK" in half.recv(65536)
+    assert served.stop() == 0
+
+
+def _refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=0.2).close()
+    except (ConnectionRefusedError, TimeoutError):
+        return True
+    return False
+
+
+def _one(connection: socket.socket, keep: bool) -> bool:
+    """Ask once; say whether the connection stays."""
+    body = json.dumps(ROW).encode()
+    close = b"" if keep else b"connection: close\r\n"
+    head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n".encode()
+    connection.sendall(head + close + b"\r\n" + body)
+    answer = http.client.HTTPResponse(connection)
+    try:
+        answer.begin()
+        answer.read()
+    except http.client.HTTPException as error:
+        raise ConnectionError(str(error)) from error
+    assert answer.status == 200
+    return answer.headers.get("connection") != "close"
 
 
 def test_a_killed_worker_is_replaced_in_its_slot_and_counts_go_on(

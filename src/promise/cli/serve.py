@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Annotated
 
@@ -44,7 +45,7 @@ def serve(
         port=port,
         workers=workers,
         open_access=True if open_access else None,
-        watch=_WATCH if watch else (),
+        watch=(*_WATCH, "--parent", str(os.getpid())) if watch else (),
     )
     url = supervisor.bind()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from promise.data.schema import Field, Schema
@@ -18,8 +19,20 @@ EXAMPLES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def row_schema(schema: Schema) -> dict[str, Any]:
+_PASSED_OVER = "Optional and passed over: a column of the training table, not read by the model."
+
+
+def row_schema(
+    schema: Schema, optional: Schema | None = None, ignored: Iterable[str] = ()
+) -> dict[str, Any]:
     """Return the JSON schema (draft 2020-12) of one row; every field is required and may be null.
+
+    Parameters
+    ----------
+    optional
+        Further fields that may be absent.
+    ignored
+        Names of fields that may be sent and are passed over.
 
     Examples
     --------
@@ -27,14 +40,24 @@ def row_schema(schema: Schema) -> dict[str, Any]:
     >>> row_schema(Schema((Field("age", "number"),)))["properties"]["age"]["type"]
     ['number', 'boolean', 'null']
     """
+    more = () if optional is None else optional.fields
     return {
         "type": "object",
         "title": "Row",
-        "properties": {field.name: field_schema(field) for field in schema},
+        "properties": {
+            **{field.name: field_schema(field) for field in schema},
+            **{field.name: _may_be_absent(field_schema(field)) for field in more},
+            **{name: {"title": name, "description": _PASSED_OVER} for name in ignored},
+        },
         "required": list(schema.names),
         "additionalProperties": False,
-        "examples": [{field.name: example(field) for field in schema}],
+        "examples": [{field.name: example(field) for field in (*schema, *more)}],
     }
+
+
+def _may_be_absent(schema: dict[str, Any]) -> dict[str, Any]:
+    told = "Optional: the live version does not read it, another one does."
+    return {**schema, "description": f"{schema.get('description', '')} {told}".strip()}
 
 
 def field_schema(field: Field) -> dict[str, Any]:

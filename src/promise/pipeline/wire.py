@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from promise.data.schema import Field, Schema
 from promise.errors import DataError, PromiseError, near
+from promise.pipeline.json_types import ACCEPTED, EXPECTED, NAMED, NO_FIELDS, compiled_row
 from promise.pipeline.row_schema import row_schema
 
 ROWS = "rows"
 DIAGNOSED_BYTES = 1_000_000
 """Above this size a refused body is not read a second time to say more about it."""
-
-TYPES: dict[str, Any] = {
-    "number": float | bool | None,  # an integer becomes the nearest float at once
-    "boolean": bool | int | None,
-    "category": str | int | float | bool | None,
-    "text": str | None,
-    "date": str | int | float | None,
-}
-EXPECTED = {
-    "number": "a number",
-    "boolean": "true, false or a whole number",
-    "category": "text, a number or a truth value",
-    "text": "text",
-    "date": "text in the field's format, or a number",
-}
-NAMED = {str: "text", bool: "a truth value", int: "a whole number", float: "a number with decimals",
-         list: "a list", dict: "an object", type(None): "null"}  # fmt: skip
 
 TEXT = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\Z)', re.DOTALL)
 LITERAL = re.compile(rb"[-+]?(?:NaN|nan|Infinity|inf)")
@@ -39,6 +24,7 @@ AT_BYTE = re.compile(r"\(byte (\d+)\)")
 AT_PATH = re.compile(r" - at `\$(?:\.rows\[(\d+)\])?(?:\.(.+))?`$", re.DOTALL)
 UNKNOWN = re.compile(r"unknown field `(.*?)`(?: - at|$)", re.DOTALL)
 
+_UNFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 Values = tuple[Any, ...]
 
 
@@ -48,6 +34,24 @@ class MalformedRequest(PromiseError):
 
 class TooManyRows(PromiseError):
     """The batch is longer than one request may be."""
+
+
+class Decoded(NamedTuple):
+    """What a body holds.
+
+    Parameters
+    ----------
+    rows
+        Values in schema order.
+    batch
+        Whether they came as `rows`.
+    exact
+        Whether one row came with nothing in it that is passed over.
+    """
+
+    rows: list[Values]
+    batch: bool
+    exact: bool
 
 
 class RequestCodec:
@@ -60,6 +64,13 @@ class RequestCodec:
         text (numbers become canonical text), dates as text in the field's format or ISO.
     row_limit
         Most rows of one batch.
+    optional
+        Further fields that may be absent; they come behind the others, `msgspec.UNSET` for absent.
+    others
+        Whether fields that neither names are passed over instead of refused.
+    ignored
+        Names of fields that are passed over, such as the columns of the training table that the
+        model does not read.
 
     Examples
     --------
@@ -68,19 +79,50 @@ class RequestCodec:
     ([(41.0, 'f')], False)
     >>> codec.decode(b'{"rows": [{"age": null, "sex": "m"}]}')
     ([(None, 'm')], True)
+    >>> more = RequestCodec(Schema((Field("age", "number"),)),
+    ...                     optional=Schema((Field("sex", "category"),)))
+    >>> more.decode(b'{"age": 41}'), more.decode(b'{"age": 41, "sex": "f"}')
+    (([(41.0, UNSET)], False), ([(41.0, 'f')], False))
     """
 
-    def __init__(self, schema: Schema, *, row_limit: int = 10_000) -> None:
-        self._schema = schema
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        row_limit: int = 10_000,
+        optional: Schema = NO_FIELDS,
+        others: bool = False,
+        ignored: Iterable[str] = (),
+    ) -> None:
+        self._schema, self._optional, self._others = schema, optional, others
         self._limit = row_limit
-        self._types = {f.name: ACCEPTED[f.type] for f in schema}
-        self._batched = ROWS not in schema
-        row: Any = compiled_row(schema)
-        self._row = None if row is None else msgspec.json.Decoder(row)
-        self._batch: Any = None
-        if row is not None and self._batched:
+        self._fields = (*schema.fields, *optional.fields)
+        self._types = {f.name: ACCEPTED[f.type] for f in self._fields}
+        self._ignored = tuple(dict.fromkeys(n for n in ignored if n not in {*self._types, ROWS}))
+        self._batched = ROWS not in self._types
+        self._row, self._batch = self._compiled(optional)
+        # what is passed over is looked for only in a body that does not fit without it
+        self._row_beside, self._batch_beside = None, None
+        if self._ignored:
+            beside = tuple(Field(name, "category") for name in self._ignored)
+            self._row_beside, self._batch_beside = self._compiled(
+                Schema((*optional.fields, *beside))
+            )
+
+    def _compiled(self, optional: Schema) -> tuple[Any, Any]:
+        """Return decoders of one row and of a batch; None where there is none."""
+        row: Any = compiled_row(self._schema, optional, others=self._others)
+        if row is None:
+            return None, None
+        # beside others' fields a whole batch would pass for a row, if all of a row's were optional
+        alone = bool(self._schema.fields) or not self._others or not self._batched
+        batch: Any = None
+        if self._batched:
             batch = msgspec.defstruct("Batch", [(ROWS, list[row])], forbid_unknown_fields=True)
-            self._batch = msgspec.json.Decoder(batch)
+        return (
+            msgspec.json.Decoder(row) if alone else None,
+            None if batch is None else msgspec.json.Decoder(batch),
+        )
 
     def decode(self, body: bytes) -> tuple[list[Values], bool]:
         """Return rows as tuples of values in schema order, and whether it was a batch.
@@ -98,23 +140,29 @@ class RequestCodec:
         TooManyRows
             (413).
         """
+        return self.read(body)[:2]
+
+    def read(self, body: bytes) -> Decoded:
+        """Return what `decode` does, and whether a row came with nothing that is passed over."""
         if self._row is not None:
             try:
-                return [msgspec.structs.astuple(self._row.decode(body))], False
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                return Decoded([msgspec.structs.astuple(self._row.decode(body))], False, True)
+            except _UNFIT:
                 pass  # a batch, or refused below in words
+        if self._row_beside is not None:
+            try:
+                row = msgspec.structs.astuple(self._row_beside.decode(body))
+                return Decoded([row[: len(self._fields)]], False, False)
+            except _UNFIT:
+                pass
         if self._batched and b'"rows"' in body:
             self._count(body)
-        return self._many(body)
-
-    def rows_as_dicts(self, rows: Iterable[Values]) -> list[dict[str, Any]]:
-        """Return rows as dictionaries, as the prediction log keeps them."""
-        names = self._schema.names
-        return [dict(zip(names, row, strict=True)) for row in rows]
+        rows, batch = self._many(body)
+        return Decoded(rows, batch, not self._ignored)
 
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON schema of one row, for OpenAPI."""
-        return row_schema(self._schema)
+        return row_schema(self._schema, self._optional, self._ignored)
 
     def _count(self, body: bytes) -> None:
         """Refuse a batch that is too long, before any object of it is built."""
@@ -126,15 +174,17 @@ class RequestCodec:
 
     def _many(self, body: bytes) -> tuple[list[Values], bool]:
         refusal: Exception | None = None
-        if self._batch is not None:
+        for decoder in (self._batch, self._batch_beside):
+            if decoder is None:
+                continue
             try:
-                rows = self._batch.decode(body).rows
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                rows = decoder.decode(body).rows
+            except _UNFIT as error:
                 refusal = error
             else:
                 if len(rows) > self._limit:
                     raise too_many(len(rows), self._limit)
-                return [msgspec.structs.astuple(row) for row in rows], True
+                return [msgspec.structs.astuple(row)[: len(self._fields)] for row in rows], True
         if isinstance(refusal, msgspec.ValidationError) and len(body) > DIAGNOSED_BYTES:
             raise self._briefly(refusal)
         return self._slowly(body)
@@ -199,16 +249,18 @@ class RequestCodec:
             raise DataError(f"{place(number)}it is {came}, expected an object with the fields "
                             f"{self._shown()}.")  # fmt: skip
         for name in row:
-            if name not in self._types:
+            if name not in self._types and not self._others and name not in self._ignored:
                 raise self._unknown(name, number)
-        missing = [name for name in self._types if name not in row]
+        missing = [name for name in self._schema.names if name not in row]
         if missing:
             raise DataError(
                 f"{place(number)}the field {missing[0]!r} is missing"
                 + (f" (and {len(missing) - 1} more)" if len(missing) > 1 else "")
                 + "; send null where a value is unknown."
             )
-        return tuple(self._value(row[f.name], f, number) for f in self._schema)
+        return tuple(
+            self._value(row[f.name], f, number) if f.name in row else UNSET for f in self._fields
+        )
 
     def _value(self, value: Any, field: Field, number: int | None) -> Any:
         where = f"{place(number)}the field {field.name!r}"
@@ -233,31 +285,6 @@ class RequestCodec:
         names = self._schema.names
         more = f" and {len(names) - 6} more" if len(names) > 6 else ""
         return ", ".join(repr(name) for name in names[:6]) + more
-
-
-ACCEPTED: dict[str, frozenset[type]] = {
-    "number": frozenset((float, int, bool, type(None))),
-    "boolean": frozenset((bool, int, type(None))),
-    "category": frozenset((str, int, float, bool, type(None))),
-    "text": frozenset((str, type(None))),
-    "date": frozenset((str, int, float, type(None))),
-}
-"""Python types of the JSON values that a field takes; `TYPES` says the same to the decoder."""
-
-
-def compiled_row(schema: Schema) -> type[msgspec.Struct] | None:
-    """Return a struct of the schema's fields, or None where a name cannot be compiled.
-
-    Attribute names are numbered: column names are free text.
-    """
-    names = {f"f{place}": field.name for place, field in enumerate(schema)}
-    fields = [(f"f{place}", TYPES[field.type]) for place, field in enumerate(schema)]
-    try:
-        return msgspec.defstruct(
-            "Row", fields, rename=names, forbid_unknown_fields=True, gc=False, frozen=True
-        )
-    except ValueError:  # quotes, backslashes and control characters in a name
-        return None
 
 
 def too_many(n_rows: int, limit: int) -> TooManyRows:

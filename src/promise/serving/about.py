@@ -24,8 +24,9 @@ from promise.serving.bodies import (
     VersionAnswer,
     VersionState,
 )
-from promise.serving.call import Call, Refused
+from promise.serving.call import Call, absent
 from promise.serving.catalogue import Promised
+from promise.serving.problems import Refused
 from promise.state.moments import maybe_text, to_text
 
 SHOWN_TRANSITIONS = 50
@@ -131,8 +132,7 @@ def _limit(call: Call) -> int:
 def _versions(call: Call, name: str) -> list[Version]:
     found = call.catalogue.registry.versions(name)
     if not found:
-        hint = call.catalogue.hint(name)
-        raise Refused(404, "unknown model", f"there is no model {name!r}; {hint}")
+        raise absent(call, name)
     return found
 
 
@@ -184,9 +184,8 @@ def _metrics(versions: list[Version], route: Route) -> dict[str, Any]:
 
 def _request(call: Call, name: str, route: Route, versions: list[Version]) -> dict[str, Any] | None:
     endpoint = call.snapshot.endpoints.get(name)
-    live = None if route.live is None or endpoint is None else endpoint.versions.get(route.live)
-    if live is not None:
-        return live.codec.json_schema()
+    if route.live is not None and endpoint is not None and endpoint.intake is not None:
+        return endpoint.intake.json_schema()
     found = next((v for v in versions if v.number == route.live), versions[-1])
     return request_schema(found)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +10,8 @@ import msgspec
 from promise.errors import DataError, PromiseError
 from promise.serving.breaker import Breaker
 from promise.serving.cache import cache_key
-from promise.serving.posts import Desk, Post, Row, encoded_answer, encoded_answers
+from promise.serving.posts import Desk, Post, encoded_answer
+from promise.serving.request import LINE, Request
 from promise.serving.shadowing import Shadowing
 from promise.serving.threads import Late, Threads
 
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
 Source = Literal["model", "cache", "previous", "heuristic"]
 
-_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
-_LINE = b'{"id":"%b",%b%.6f,"ms":%.3f,"entity":%b,"row":%b,"answer":%b,"source":"%b"}'
-_NULL = b"null"
 
 
 class NoAnswer(PromiseError):
@@ -75,31 +72,6 @@ class Answered:
         return self.post.head + rows + b'],"fallback":"' + self.fallback.encode() + b'"}'
 
 
-@dataclass(slots=True)
-class Request:
-    """Rows to be answered, and what is known of the request they came in.
-
-    Parameters
-    ----------
-    rows
-        As the live version's schema orders them (`Desk.codec`).
-    body
-        The request in the lane's JSON; rows are read again from it where a version has another
-        schema.
-    began_s, until_s
-        Monotonic seconds: when the body was there, and the deadline.
-    raw
-        Whether `body` is exactly the one row as JSON, so that the log may keep it as it is.
-    """
-
-    rows: Sequence[Row]
-    body: bytes
-    entity: str | None
-    began_s: float
-    until_s: float
-    raw: bool = False
-
-
 class Answering:
     """Answers for one worker; everything but the threads' work happens on the serving loop."""
 
@@ -131,10 +103,8 @@ class Answering:
             No version and no heuristic could answer in time.
         """
         if request.entity is None:
-            request.entity = desk.entity(request.rows)
-        post = desk.choose(request.entity, request.body)
-        if version is not None and version != post.number:
-            post = desk.post(version, "live" if version == desk.route.live else "pinned")
+            request.entity = request.intake.entity(request.rows)
+        post = self._chosen(desk, request, version)
         if post.cache_s > 0 and request.raw:
             answered = await self._cached(desk, post, request)
         else:
@@ -143,55 +113,125 @@ class Answering:
             self.shadowing.follow(desk.shadow, request, answered.ids)
         return answered
 
-    async def fresh(self, desk: Desk, post: Post, request: Request) -> Answered:
-        """Answer by the model; by others in its place where it fails, which is flagged."""
-        if self._monotonic() < request.until_s:
-            encoded = await self._attempt(desk, post, request)
-            if encoded is not None:
-                return self.record(post, request, encoded, "model")
-        return await self.rescue(desk, post, request)
+    def _chosen(self, desk: Desk, request: Request, version: int | None) -> Post:
+        """Return who answers: whom the request does not fit, the live version stands in for."""
+        assert desk.live is not None, "asked only where something is live"
+        if version is not None and version != desk.route.live:
+            return desk.post(version, "pinned")
+        post = desk.live if version is not None else desk.choose(request.entity, request.body)
+        if post is not desk.live and request.rows_for(post.number) is None:
+            post.unfit(self._worker)
+            return desk.live
+        return post
 
-    async def rescue(self, desk: Desk, failed: Post, request: Request) -> Answered:
-        """Answer in place of a version that could not: by the previous one, then the heuristic."""
+    async def fresh(self, desk: Desk, post: Post, request: Request) -> Answered:
+        """Answer by the model; by others in its place where it fails, which is flagged.
+
+        What the live version, or one that was asked for by its number, says about a row is said
+        to the client; what another one refuses, the live version is asked about.
+        """
+        refusal: DataError | None = None
+        try:
+            if self._monotonic() >= request.until_s:
+                raise Late
+            encoded = await self._attempt(post, request)
+        except Late:
+            return self.too_late(desk, post, request)
+        except DataError as error:
+            if post.arm in ("live", "pinned"):
+                raise
+            encoded, refusal = None, error
+        if encoded is not None:
+            return self.record(post, request, encoded, "model")
+        return await self.rescue(desk, post, request, refusal)
+
+    def too_late(self, desk: Desk, post: Post, request: Request) -> Answered:
+        """Answer by the heuristic once the deadline has passed.
+
+        That is an error of the version, unless the client alone was in a hurry.
+        """
+        if not request.hurried:
+            post.series.failed(1e3 * (self._monotonic() - request.began_s))
+        answered = self._by_heuristic(desk, post, request)
+        if request.hurried:
+            self._worker.counters.count("late", post.model)
+        else:
+            post.series.fallbacks += 1
+        return answered
+
+    async def rescue(
+        self, desk: Desk, failed: Post, request: Request, refusal: DataError | None = None
+    ) -> Answered:
+        """Answer in place of a version that failed: by the previous one, then the heuristic.
+
+        Parameters
+        ----------
+        refusal
+            What the version had to say about a row; where others agree, the row is at fault.
+        """
         ms = 1e3 * (self._monotonic() - request.began_s)
-        failed.series.failed(ms)
         for post in desk.backups(failed):
             if self._monotonic() >= request.until_s:
                 break
-            encoded = await self._attempt(desk, post, request)
+            try:
+                encoded = await self._attempt(post, request)
+            except DataError:
+                if refusal is not None:
+                    raise
+                continue
+            except Late:
+                break
             if encoded is not None:
+                failed.series.failed(ms)
                 failed.series.fallbacks += 1
                 return self.record(post, request, encoded, "previous")
-        heuristic = desk.heuristic
+        if refusal is not None:
+            raise refusal
+        failed.series.failed(ms)
+        answered = self._by_heuristic(desk, failed, request)
+        failed.series.fallbacks += 1
+        return answered
+
+    def _by_heuristic(self, desk: Desk, failed: Post, request: Request) -> Answered:
+        heuristic = desk.endpoint.heuristic
         if heuristic is None:
             late = self._monotonic() >= request.until_s
             why = "the deadline passed" if late else "no version of it can answer at the moment"
             raise NoAnswer(f"{desk.endpoint.name}: {why}.", late=late)
-        failed.series.fallbacks += 1
         encoded = [encoded_answer(heuristic)] * len(request.rows)
         return self.record(failed, request, encoded, "heuristic")
 
-    async def _attempt(self, desk: Desk, post: Post, request: Request) -> list[bytes] | None:
-        """Let one version answer; None where it cannot, counted by its breaker."""
-        rows = _rows_for(desk, post, request)
+    async def _attempt(self, post: Post, request: Request) -> list[bytes] | None:
+        """Let one version answer; None where it cannot, counted by its breaker.
+
+        Raises
+        ------
+        DataError
+            The model cannot read a row; in a batch it is named.
+        Late
+            The deadline passed, which for a client in a hurry says nothing about the version.
+        """
+        rows = request.rows_for(post.number)
         if rows is None:
+            post.unfit(self._worker)
             return None
         if len(rows) == 1 and post.pooled_above:
             one = post.one(rows[0])
             return None if one is None else [one]
-        if post.loaded is None or post.bound is None or not post.usable:
+        if post.loaded is None or not post.usable:
             return None
         try:
             if len(rows) > post.pooled_above:
                 encoded = await self.threads.answer(post.loaded, rows, request.until_s)
             else:
-                encoded = encoded_answers(post.bound.many(list(rows)))
+                encoded = post.many(rows)
         except DataError:
             post.breaker.ok()
             raise
-        except Late as late:
-            post.broke(late)
-            return None
+        except Late as error:
+            if not request.hurried:
+                post.broke(error)
+            raise
         except Exception as error:
             post.broke(error)
             return None
@@ -222,36 +262,17 @@ class Answering:
         ms = 1e3 * (self._monotonic() - request.began_s)
         if source != "heuristic":
             post.series.answered(ms, len(encoded))
-        entity = _NULL if request.entity is None else _encode(request.entity)
+        entity = request.logged_entity()
         at, line = self._now().timestamp(), post.line
         if source == "heuristic":  # not an answer of this version, so not its evidence
             line = line.replace(f'"arm":"{post.arm}"'.encode(), b'"arm":"fallback"')
         new_id, append, kind = worker.log.new_id, worker.log.append, source.encode()
         ids = [new_id() for _ in encoded]
-        rows = _logged_rows(post, request)
+        rows = request.logged_rows(post.number)
         for id, row, answer in zip(ids, rows, encoded, strict=True):
-            append(post.model, _LINE % (id.encode(), line, at, ms, entity, row, answer, kind))
+            append(post.model, LINE % (id.encode(), line, at, ms, entity, row, answer, kind))
         return Answered(post, ids, encoded, source)
 
     def close(self) -> None:
         """End the threads."""
         self.threads.close()
-
-
-def _rows_for(desk: Desk, post: Post, request: Request) -> Sequence[Row] | None:
-    """Return the rows as this version's schema orders them; None where they do not fit it."""
-    if post.loaded is None:
-        return None
-    if post.schema == desk.schema:
-        return request.rows
-    try:
-        return post.loaded.codec.decode(request.body)[0]
-    except PromiseError:
-        return None
-
-
-def _logged_rows(post: Post, request: Request) -> Sequence[bytes]:
-    """Return each row as JSON."""
-    if request.raw:
-        return (request.body,)
-    return [_encode(dict(zip(post.names, row, strict=True))) for row in request.rows]

@@ -14,29 +14,22 @@ from starlette.responses import Response
 
 from promise.clock import Clock
 from promise.errors import near
+from promise.serving.arrivals import Disconnected
 from promise.serving.auth import Need, authorise
-from promise.serving.call import Call, Reply, answer, as_response, problem_of, read_body
+from promise.serving.call import Call, Reply, answer, as_response, read_body
 from promise.serving.catalogue import Catalogue
 from promise.serving.docs_page import page
+from promise.serving.endpoints import Snapshot
 from promise.serving.metrics_page import MetricsPage
 from promise.serving.openapi import document
 from promise.serving.operations import OPERATIONS, Operation
 from promise.serving.problems import problem
-from promise.serving.runtime import Snapshot
+from promise.serving.refusals import problem_of
 from promise.serving.worker import Worker
 
 _DATABASE_THREADS = 16  # a database that hangs holds these up and nothing else
 _OTHER_THREADS = 8
-_COUNTED = {
-    400: "bad_requests",
-    408: "slow_clients",
-    413: "too_large",
-    422: "bad_requests",
-    500: "server_errors",
-    504: "late",
-}
-
-Endpoint = Callable[[Request], Awaitable[Response]]
+Respond = Callable[[Request], Awaitable[Response]]
 Run = Callable[[Call], Any]
 
 
@@ -101,32 +94,27 @@ class _Rest:
             self._described = (snapshot, document(snapshot))
         return self._described[1]
 
-    def endpoint(self, operation: Operation, run: Run) -> Endpoint:
+    def endpoint(self, operation: Operation, run: Run) -> Respond:
         """Return a route's function: authorised, bounded, answered; every error is a problem."""
 
         async def respond(request: Request) -> Response:
-            refused = self._refused(request, operation.scope)
-            if refused is not None:
-                return refused
-            self.in_flight += 1
             try:
-                call = await self._call(request, operation)
-                return await answer(call, run, threads=self._threads(operation))
+                self._admit(request, operation.scope)
+                self.in_flight += 1
+                try:
+                    call = await self._call(request, operation)
+                    return await answer(call, run, threads=self._threads(operation))
+                finally:
+                    self.in_flight -= 1
+            except Disconnected as error:
+                self.worker.counters.count("disconnected")
+                return as_response(problem_of(error))
             except Exception as error:
                 found = problem_of(error)
-                self._count(found.status, request)
+                self.worker.count_refusal(found.status, request.path_params.get("name", ""))
                 return as_response(found)
-            finally:
-                self.in_flight -= 1
 
         return respond
-
-    def _count(self, status: int, request: Request) -> None:
-        """Count a refusal as the lane does; names that nobody serves are not told apart."""
-        name = request.path_params.get("name", "")
-        known = name in self.worker.runtime.snapshot.endpoints
-        if status in _COUNTED:
-            self.worker.counters.count(_COUNTED[status], name if known else "")
 
     def _threads(self, operation: Operation) -> CapacityLimiter | None:
         """Return where a handler runs: probes on the loop, what asks the database apart."""
@@ -137,20 +125,15 @@ class _Rest:
             self._limiters = {asks: CapacityLimiter(n) for asks, n in sizes.items()}
         return self._limiters[operation.asks_database]
 
-    def _refused(self, request: Request, scope: Need | None) -> Response | None:
-        """Return the refusal of a request that is not even read: without a key, or one too many."""
+    def _admit(self, request: Request, scope: Need | None) -> None:
+        """Refuse a request that is not even read: without a key, or one too many."""
         if scope is None:
-            return None  # probes are answered in any case
+            return  # probes are answered in any case
         found = authorise(self.worker, request.scope["headers"], scope)
         if found is None and self.in_flight >= self.worker.limits.queue:
-            self.worker.counters.count("shed")
-            found = problem(
-                429,
-                "too many requests",
-                f"{self.in_flight} requests are in flight; try again in a second.",
-                headers=[("retry-after", "1")],
-            )
-        return None if found is None else as_response(found)
+            found = self.worker.limits.too_many(self.in_flight)
+        if found is not None:
+            raise found
 
     async def _call(self, request: Request, operation: Operation) -> Call:
         return Call(

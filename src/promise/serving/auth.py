@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from promise.registry.keys import Key
-from promise.serving.problems import Problem, problem
+from promise.serving.problems import Refused
 from promise.serving.worker import Worker
 
 Need = Literal["predict", "label", "admin", "any"]
@@ -19,8 +19,8 @@ _CHALLENGE = ("www-authenticate", 'Bearer realm="promise"')
 
 def authorise(
     worker: Worker, headers: Iterable[tuple[bytes, bytes]], scope: Need
-) -> Problem | None:
-    """Return None where the request may pass, else the problem document that says what it lacks.
+) -> Refused | None:
+    """Return None where the request may pass, else the refusal that says what it lacks.
 
     Parameters
     ----------
@@ -62,12 +62,12 @@ def _covers(key: Key, scope: Need) -> bool:
     return scope == "any" or scope in key.scopes or "admin" in key.scopes
 
 
-def _challenged(detail: str) -> Problem:
-    return problem(401, "no valid API key", detail, headers=[_CHALLENGE])
+def _challenged(detail: str) -> Refused:
+    return Refused(401, "no valid API key", detail, headers=[_CHALLENGE])
 
 
-def _forbidden(key: Key, scope: Need) -> Problem:
-    return problem(
+def _forbidden(key: Key, scope: Need) -> Refused:
+    return Refused(
         403,
         "missing scope",
         f"Key {key.id} has the scopes {', '.join(key.scopes) or 'none'}; this request needs "

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import re
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
@@ -14,21 +11,18 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 import msgspec
-import sqlalchemy as sa
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from promise.clock import Clock
-from promise.errors import ConfigError, DataError, StateError, near
-from promise.pipeline.wire import MalformedRequest, TooManyRows
-from promise.records.events import EventConflict
+from promise.errors import near
+from promise.serving.absence import no_model
 from promise.serving.catalogue import Catalogue
-from promise.serving.problems import Problem, problem
-from promise.serving.runtime import Endpoint, Snapshot
+from promise.serving.endpoints import Endpoint, Snapshot
+from promise.serving.problems import Problem, Refused
 from promise.serving.worker import Worker
 
 T = TypeVar("T")
-_LOG = logging.getLogger("promise.serving")
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*?)`")
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
@@ -68,14 +62,6 @@ class Reply:
     media_type: str = "application/json"
 
 
-class Refused(Exception):
-    """A request that cannot be answered as asked; carries its problem document."""
-
-    def __init__(self, status: int, title: str, detail: str, **more: Any) -> None:
-        super().__init__(detail)
-        self.problem = problem(status, title, detail, **more)
-
-
 def as_response(refused: Problem) -> Response:
     """Return a problem as a response."""
     response = Response(refused.body, status_code=refused.status)
@@ -85,38 +71,9 @@ def as_response(refused: Problem) -> Response:
 
 async def read_body(request: Request, worker: Worker) -> bytes:
     """Return the body, or refuse one that is too large or comes too slowly."""
-    limit = int(worker.limits.body_mb * 2**20)
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding.strip().lower() not in ("", "identity"):
-        detail = f"content-encoding {encoding!r} is not read; send plain JSON."
-        raise Refused(415, "unsupported encoding", detail)
-    told = request.headers.get("content-length", "0")
-    if told.isdigit() and int(told) > limit:
-        raise _too_large(worker)
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(worker.limits.read_s):
-            async for part in request.stream():
-                size += len(part)
-                if size > limit:
-                    raise _too_large(worker)
-                parts.append(part)
-    except TimeoutError:
-        raise Refused(
-            408,
-            "request timeout",
-            f"The body did not arrive within {worker.limits.read_s:g} s; send it faster or in "
-            "smaller parts.",
-        ) from None
-    return b"".join(parts)
-
-
-def _too_large(worker: Worker) -> Refused:
-    return Refused(
-        413,
-        "body too large",
-        f"The body is larger than {worker.limits.body_mb:g} MiB; send it in parts.",
-    )
+    worker.limits.check_encoding(request.headers.get("content-encoding", ""))
+    worker.limits.check_told_length(request.headers.get("content-length", ""))
+    return await worker.arrivals.body(request.receive)
 
 
 def decoded(body: bytes, kind: type[T]) -> T:
@@ -128,7 +85,7 @@ def decoded(body: bytes, kind: type[T]) -> T:
     >>> decoded(b'{"lables": []}', LabelsSent)
     Traceback (most recent call last):
         ...
-    promise.serving.call.Refused: there is no field 'lables' ($); did you mean 'labels'?
+    promise.serving.problems.Refused: there is no field 'lables' ($); did you mean 'labels'?
     """
     return converted(parsed(body), kind)
 
@@ -178,12 +135,12 @@ def endpoint_named(call: Call) -> Endpoint:
     found = call.snapshot.endpoints.get(name)
     if found is not None:
         return found
-    if call.catalogue.registry.versions(name):
-        told = f"{name} is registered and not live: run `promise deploy {name}`."
-        raise Refused(409, "model not deployed", told)
-    known = sorted(call.snapshot.endpoints)
-    hint = near(name, known) if known else "nothing is deployed yet; run `promise deploy NAME`."
-    raise Refused(404, "unknown model", f"there is no model {name!r}; {hint}")
+    raise absent(call, name)
+
+
+def absent(call: Call, name: str) -> Refused:
+    """Return the refusal of a name that is not deployed, or not known at all."""
+    return no_model(name, live=list(call.snapshot.endpoints), registered=call.catalogue.names())
 
 
 async def answer(
@@ -200,39 +157,3 @@ async def answer(
     content = reply.content
     raw = content if isinstance(content, bytes) else _ENCODER.encode(content)
     return Response(raw, status_code=reply.status, media_type=reply.media_type)
-
-
-def problem_of(error: Exception) -> Problem:
-    """Return what the client is told of an error; an unforeseen one is logged under a trace id."""
-    if isinstance(error, Refused):
-        return error.problem
-    if isinstance(error, MalformedRequest):
-        return problem(400, "malformed request", str(error))
-    if isinstance(error, TooManyRows):
-        return problem(413, "too many rows", str(error))
-    if isinstance(error, EventConflict):
-        return problem(409, "event id taken", str(error))
-    if isinstance(error, DataError | ConfigError):
-        return problem(422, "invalid input", str(error))
-    if isinstance(error, ClientDisconnect):
-        return problem(400, "connection closed", "The client left before the body was read.")
-    if isinstance(error, StateError | sa.exc.OperationalError | sa.exc.TimeoutError):
-        _LOG.warning("database away", extra={"reason": str(error.__cause__ or error)})
-        return problem(
-            503,
-            "database away",
-            "The database does not answer at the moment; try again shortly.",
-            headers=[("retry-after", "1")],
-        )
-    return _unforeseen(error)
-
-
-def _unforeseen(error: Exception) -> Problem:
-    trace = secrets.token_hex(8)
-    _LOG.error("request failed", exc_info=error, extra={"trace": trace})
-    return problem(
-        500,
-        "unexpected error",
-        f"Something went wrong on our side; the log has it under {trace}.",
-        instance=f"urn:promise:trace:{trace}",
-    )

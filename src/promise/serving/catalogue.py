@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from promise.clock import Clock
-from promise.errors import near
 from promise.promises.spec import Promise
 from promise.records.events import Events
 from promise.registry.lifecycle import Lifecycle
@@ -45,10 +44,9 @@ class Catalogue:
             found.setdefault(version.name, []).append(version)
         return found
 
-    def hint(self, name: str) -> str:
-        """Say which registered names may have been meant."""
-        names = sorted({version.name for version in self.registry.versions()})
-        return near(name, names) if names else "nothing is registered yet: run `promise demo`."
+    def names(self) -> list[str]:
+        """Return every registered name."""
+        return sorted({version.name for version in self.registry.versions()})
 
     def promises(self, name: str, version: int | None) -> Promised:
         """Return what a name is held to, and the newest verdicts on one of its versions."""

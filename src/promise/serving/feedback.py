@@ -19,7 +19,8 @@ from promise.serving.bodies import (
     LabelSent,
     LabelsSent,
 )
-from promise.serving.call import Call, Refused, converted, parsed
+from promise.serving.call import Call, absent, converted, parsed
+from promise.serving.problems import Refused
 from promise.state.moments import maybe_text, to_text
 
 
@@ -80,8 +81,7 @@ def accept_events(call: Call) -> EventsAnswer:
     """Keep one event or several of a model; an id that is known changes nothing."""
     name = call.path["name"]
     if name not in call.snapshot.endpoints and not call.catalogue.registry.versions(name):
-        hint = call.catalogue.hint(name)
-        raise Refused(404, "unknown model", f"there is no model {name!r}; {hint}")
+        raise absent(call, name)
     sent = _events(parsed(call.body))
     kept = call.catalogue.events.add(name, [msgspec.structs.asdict(one) for one in sent])
     return EventsAnswer(

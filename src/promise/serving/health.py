@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from promise.serving.bodies import AliveAnswer, ModelReadiness, ReadyAnswer
 from promise.serving.call import Call, Reply
-from promise.serving.runtime import Endpoint
+from promise.serving.endpoints import Endpoint
 from promise.serving.worker import Worker
 
 

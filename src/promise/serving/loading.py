@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,31 +54,34 @@ class Loaded:
     version: Version
     pipeline: Pipeline
     bound: Bound
-    codec: RequestCodec
     fingerprint: str
     heuristic: dict[str, Any] | None = None
     cache_s: float = 0.0
     one_ms: float = 0.0
 
+    @property
+    def schema(self) -> Schema:
+        """What one row of a request holds."""
+        return self.pipeline.task.request
+
 
 @dataclass(frozen=True)
-class LastResort:
-    """What a model can still do while none of its versions could be loaded.
+class Remains:
+    """What is left of a version that could not be loaded, as long as its manifest can be read.
 
     Parameters
     ----------
-    codec
-        Reads requests, so that a bad one is told apart.
+    schema
+        What one row of a request holds, so that a bad one is told apart.
     heuristic
-        The answer without the model.
+        The answer without the model; None where the workload has none.
     """
 
-    codec: RequestCodec
-    heuristic: dict[str, Any]
     schema: Schema
+    heuristic: dict[str, Any] | None
 
 
-def load_version(version: Version, *, row_limit: int = 10_000) -> Loaded:
+def load_version(version: Version) -> Loaded:
     """Load a version for serving.
 
     Raises
@@ -97,31 +99,28 @@ def load_version(version: Version, *, row_limit: int = 10_000) -> Loaded:
             "from a backup or train again."
         )
     pipeline = load_pipeline(folder)
-    codec = RequestCodec(pipeline.task.request, row_limit=row_limit)
     bound = bind(pipeline)
     return Loaded(
         version=version,
         pipeline=pipeline,
         bound=bound,
-        codec=codec,
         fingerprint=version.digest[:16],
         heuristic=_heuristic(pipeline),
         cache_s=_lifetime(version.workload),
-        one_ms=_check_and_warm(version, pipeline, bound, codec),
+        one_ms=_check_and_warm(version, pipeline, bound),
     )
 
 
-def last_resort(version: Version, *, row_limit: int = 10_000) -> LastResort | None:
+def remains_of(version: Version) -> Remains | None:
     """Return what the manifest alone allows to answer; None where it is damaged too."""
     try:
         task = Task.from_json(read_manifest(version.folder)["task"])
         heuristic = _heuristic(
             Pipeline(task=task, score=_NoScore(), decide=Threshold(task.answer))  # type: ignore[arg-type]
         )
-        codec = RequestCodec(task.request, row_limit=row_limit)
     except (PromiseError, OSError, KeyError, ValueError, TypeError):
         return None
-    return None if heuristic is None else LastResort(codec, heuristic, task.request)
+    return Remains(task.request, heuristic)
 
 
 def golden_bodies(folder: Path, schema: Schema) -> list[bytes]:
@@ -157,9 +156,7 @@ def _lifetime(workload: str) -> float:
         return 0.0
 
 
-def _check_and_warm(
-    version: Version, pipeline: Pipeline, bound: Bound, codec: RequestCodec
-) -> float:
+def _check_and_warm(version: Version, pipeline: Pipeline, bound: Bound) -> float:
     """Recompute the golden rows exactly, then answer them as requests; return the median in ms."""
     if not (version.folder / "golden.arrow").is_file():
         return 0.0
@@ -170,7 +167,7 @@ def _check_and_warm(
             f"(largest difference {difference:.3g}); the libraries here differ from those of the "
             "training: run `promise doctor`."
         )
-    took = []
+    took, codec = [], RequestCodec(pipeline.task.request)
     bodies = golden_bodies(version.folder, pipeline.task.request)[:_WARM_ROWS]
     for body in bodies * max(1, _WARM_ROWS // max(1, len(bodies))):
         rows, _ = codec.decode(body)
@@ -188,8 +185,3 @@ def _plain(value: Any) -> Any:
         return None if np.isnat(value) else str(value)
     number = float(value)
     return number if math.isfinite(number) else None
-
-
-def describe_failures(failed: Mapping[int, str]) -> str:
-    """Say which versions could not be loaded and why, as one sentence."""
-    return "; ".join(f"version {number}: {reason}" for number, reason in sorted(failed.items()))

@@ -1,9 +1,8 @@
-"""The Prometheus page: counts of all worker slots merged, and how this worker stands."""
+"""The Prometheus page: counts of all worker slots merged, and how each of them stands."""
 
 from __future__ import annotations
 
 import logging
-import os
 import re
 import threading
 from collections.abc import Iterable, Iterator
@@ -23,8 +22,9 @@ from promise.records.counters import LATENCY_EDGES_MS, Series, merged
 from promise.registry.lifecycle import Stage
 from promise.serving.call import Call, Reply
 from promise.serving.catalogue import Catalogue
-from promise.serving.health import is_ready
-from promise.serving.runtime import Snapshot
+from promise.serving.endpoints import Snapshot
+from promise.serving.problems import OF_NO_MODEL
+from promise.serving.standing import Standing, standings
 from promise.serving.worker import Worker
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -78,10 +78,11 @@ class MetricsPage:
         yield _latencies(found["series"])
         yield _over_target(found["series"])
         yield from _totals(found["totals"])
-        yield from _log_families(worker)
         yield from _route_families(snapshot)
         yield self._verdict_family(snapshot)
-        yield from _process_families(worker)
+        standing = standings(worker)
+        yield from _log_families(standing)
+        yield from _process_families(standing)
 
     def _read(self, snapshot: Snapshot) -> None:
         try:
@@ -163,35 +164,58 @@ def _over_target(series: list[Series]) -> Metric:
 
 
 def _totals(totals: dict[tuple[str, str], int]) -> Iterator[Metric]:
-    names = [*_TOTALS, *sorted({name for name, _ in totals} - _TOTALS.keys())]
+    names = [*_TOTALS, *sorted({name for name, _ in totals} - _TOTALS.keys() - {"unfit"})]
     for name in names:
         text = _TOTALS.get(name, f"Events that the server counted as {name}.")
         plain = re.sub(r"[^a-z0-9_]", "_", name.lower())
+        found = {model: count for (total, model), count in totals.items() if total == name}
+        if name in OF_NO_MODEL:
+            yield CounterMetricFamily(f"promise_{plain}", text, value=sum(found.values()))
+            continue
         family = CounterMetricFamily(f"promise_{plain}", text, labels=("model",))
-        for (total, model), count in totals.items():
-            if total == name:
-                family.add_metric((model,), count)
+        for model, count in found.items():
+            family.add_metric((model,), count)
         yield family
+    yield _unfit(totals)
 
 
-def _log_families(worker: Worker) -> Iterator[Metric]:
-    stats = worker.log.stats()
-    slot = (str(worker.slot),)
-    counters: dict[str, tuple[str, float]] = {
-        "written": ("Lines of the prediction log in files.", stats.written),
-        "dropped": ("Lines lost because the log's buffer was full.", stats.dropped),
+def _unfit(totals: dict[tuple[str, str], int]) -> Metric:
+    family = CounterMetricFamily(
+        "promise_unfit",
+        "Requests that lack what a version reads, so that another one answered them.",
+        labels=("model", "version"),
+    )
+    for (total, version), count in totals.items():
+        if total == "unfit":
+            family.add_metric(version.rsplit("@", 1), count)
+    return family
+
+
+def _log_families(standing: list[Standing]) -> Iterator[Metric]:
+    counters = {
+        "written": "Lines of the prediction log in files.",
+        "dropped": "Lines lost because the log's buffer was full.",
     }
-    for name, (text, value) in counters.items():
-        counter = CounterMetricFamily(f"promise_log_{name}", text, labels=("slot",))
-        counter.add_metric(slot, value)
-        yield counter
-    gauges: dict[str, tuple[str, float]] = {
-        "waiting": ("Lines of the prediction log that are in no file yet.", stats.waiting),
-        "oldest_seconds": ("Age of the oldest line in no file yet.", stats.oldest_s),
-        "worst_loss_window_seconds": ("Longest that a line waited.", stats.worst_s),
-    }
-    for name, (text, value) in gauges.items():
-        yield _gauge(f"promise_log_{name}", text, value, slot=slot[0])
+    for name, text in counters.items():
+        family = CounterMetricFamily(f"promise_log_{name}", text, labels=("slot",))
+        for one in standing:
+            family.add_metric((str(one.slot),), getattr(one, f"log_{name}"))
+        yield family
+    yield _gauge(
+        "promise_log_waiting",
+        "Lines of the prediction log that are in no file yet.",
+        {one.slot: one.log_waiting for one in standing},
+    )
+    yield _gauge(
+        "promise_log_oldest_seconds",
+        "Age of the oldest line in no file yet.",
+        {one.slot: one.log_oldest_s for one in standing},
+    )
+    yield _gauge(
+        "promise_log_worst_loss_window_seconds",
+        "Longest that a line waited.",
+        {one.slot: one.log_worst_s for one in standing},
+    )
 
 
 def _route_families(snapshot: Snapshot) -> Iterator[Metric]:
@@ -210,28 +234,28 @@ def _route_families(snapshot: Snapshot) -> Iterator[Metric]:
     yield from (stage, live, failed)
 
 
-def _process_families(worker: Worker) -> Iterator[Metric]:
-    slot = str(worker.slot)
+def _process_families(standing: list[Standing]) -> Iterator[Metric]:
     yield _gauge(
         "promise_database_stale_seconds",
         "Seconds since the database last answered; 0 while it does.",
-        worker.runtime.stale_s,
-        slot=slot,
+        {one.slot: one.stale_s for one in standing},
     )
     yield _gauge(
-        "promise_ready", "1 where this worker wants traffic.", float(is_ready(worker)), slot=slot
+        "promise_ready",
+        "1 where a worker wants traffic.",
+        {one.slot: float(one.ready) for one in standing},
     )
     yield _gauge(
         "promise_worker_pss_bytes",
-        "Memory of this worker, shared pages counted by their share.",
-        pss_mb(os.getpid()) * 2**20,
-        slot=slot,
+        "Memory of a worker, shared pages counted by their share.",
+        {one.slot: pss_mb(one.pid) * 2**20 for one in standing},
     )
 
 
-def _gauge(name: str, text: str, value: float, **labels: str) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=tuple(labels))
-    family.add_metric(tuple(labels.values()), value)
+def _gauge(name: str, text: str, by_slot: dict[int, float]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=("slot",))
+    for slot, value in by_slot.items():
+        family.add_metric((str(slot),), value)
     return family
 
 

@@ -14,14 +14,16 @@ from promise.data.answer import Class
 from promise.errors import DataError, near
 from promise.pipeline.answers import MANY_CLASSES, TOP
 from promise.pipeline.policy import PREDICTION, PROBABILITY
-from promise.pipeline.wire import RequestCodec
-from promise.serving.answering import Answered, NoAnswer, Request
+from promise.serving.absence import not_loaded, nothing_live
+from promise.serving.answering import Answered
 from promise.serving.bodies import Text
-from promise.serving.call import Call, Refused, Reply, decoded, endpoint_named
+from promise.serving.call import Call, Reply, decoded, endpoint_named
 from promise.serving.explanations import loaded_version
 from promise.serving.health import is_ready
+from promise.serving.intake import Intake, Row
+from promise.serving.loading import Loaded
 from promise.serving.posts import Desk
-from promise.serving.runtime import Loaded
+from promise.serving.request import Request
 from promise.serving.tensors import (
     TensorAnswer,
     TensorMetadata,
@@ -127,89 +129,53 @@ def model_ready(call: Call) -> Reply:
 def model_metadata(call: Call) -> ModelMetadata:
     """Describe the tensors of the live version, or of the one that the path names."""
     endpoint = endpoint_named(call)
-    loaded = loaded_version(endpoint, call.path.get("version"))
+    loaded, _ = loaded_version(endpoint, call.path.get("version"))
     return ModelMetadata(
         name=endpoint.name,
         versions=[str(number) for number in sorted(endpoint.versions)],
         platform=f"promise_{loaded.version.workload}",
-        inputs=input_metadata(loaded.pipeline.task.request),
+        inputs=input_metadata(loaded.schema),
         outputs=_outputs(loaded),
     )
 
 
 async def infer(call: Call) -> InferAnswer:
     """Answer tensors as the lane answers rows: routed, counted and logged alike."""
-    began_s = call.worker.clock.monotonic()
-    desk, codec, pinned = _reader(call)
-    sent, rows, body = await run_in_threadpool(_read, call.body, desk, codec)
-    until_s = began_s + deadline_ms(call) / 1000
+    began_s, limits = call.worker.clock.monotonic(), call.worker.limits
+    desk, intake, pinned = _reader(call)
+    sent, rows, body = await run_in_threadpool(_read, call.body, intake)
+    deadline_ms = limits.deadline_of(call.headers.get("x-deadline-ms"))
+    until_s, hurried = began_s + deadline_ms * 1e-3, deadline_ms < limits.deadline_ms
     entity = call.headers.get("x-entity")
-    request = Request(rows, body, entity, began_s, until_s)
-    try:
-        answered = await call.worker.answering.answer(desk, request, version=pinned)
-    except NoAnswer as error:
-        status, title = (504, "deadline passed") if error.late else (503, "model unavailable")
-        raise Refused(status, title, str(error), headers=[("retry-after", "1")]) from error
+    request = Request(intake, rows, body, entity, began_s, until_s, hurried=hurried)
+    answered = await call.worker.answering.answer(desk, request, version=pinned)
     return _answer(desk, sent, answered)
 
 
-def deadline_ms(call: Call) -> float:
-    """Return how long the client waits: `X-Deadline-Ms`, at most what the server allows."""
-    allowed, text = call.worker.limits.deadline_ms, call.headers.get("x-deadline-ms")
-    if text is None:
-        return allowed
-    try:
-        wanted = float(text)
-    except ValueError:
-        wanted = -1.0
-    if not 0 <= wanted < float("inf"):
-        raise Refused(
-            400,
-            "unreadable deadline",
-            f"X-Deadline-Ms is {text!r}; expected milliseconds from now, e.g. 250.",
-        )
-    return min(wanted, allowed)
-
-
-def _reader(call: Call) -> tuple[Desk, RequestCodec, int | None]:
+def _reader(call: Call) -> tuple[Desk, Intake, int | None]:
     """Return who answers, what reads the rows, and the version that the path pins."""
     endpoint = endpoint_named(call)
     desk = call.worker.answering.desk(endpoint.name)
-    if desk is None or desk.live is None or desk.codec is None or desk.schema is None:
-        loaded_version(endpoint)  # refuses in words
-        raise Refused(
-            503,
-            "version not ready",
-            f"{endpoint.name} is being exchanged at this moment; try again.",
-            headers=[("retry-after", "1")],
-        )
-    if "version" not in call.path:
-        return desk, desk.codec, None
-    loaded = loaded_version(endpoint, call.path["version"])
-    if loaded.pipeline.task.request != desk.schema:
-        raise Refused(
-            409,
-            "another request",
-            f"{loaded.version} reads other fields than the live version, so it cannot be asked "
-            f"beside it; its request is at /v2/models/{endpoint.name}/versions/"
-            f"{loaded.version.number}.",
-        )
-    return desk, desk.codec, loaded.version.number
+    if endpoint.route.live is None or desk is None or desk.live is None:
+        raise nothing_live(endpoint)
+    if "version" in call.path:
+        loaded, intake = loaded_version(endpoint, call.path["version"])
+        return desk, intake, loaded.version.number
+    if desk.intake is None:
+        raise not_loaded(endpoint)
+    return desk, desk.intake, None
 
 
-def _read(
-    raw: bytes, desk: Desk, codec: RequestCodec
-) -> tuple[InferSent, list[tuple[Any, ...]], bytes]:
-    """Return the request, its rows in the schema's order, and the body that the lane would get."""
+def _read(raw: bytes, intake: Intake) -> tuple[InferSent, list[Row], bytes]:
+    """Return the request, its rows as the intake reads them, and the body the lane would get."""
     sent = decoded(raw, InferSent)
-    assert desk.schema is not None, "checked by the caller"
-    rows = rows_of(sent.inputs, desk.schema)
+    rows = rows_of(sent.inputs, intake.schema, intake.optional)
     if not rows:
         raise DataError("the tensors hold no row; send at least one.")
     body = msgspec.json.encode({"rows": rows})
-    if "rows" in desk.schema:  # a field of this name means that no body is a batch
-        return sent, [codec.decode(msgspec.json.encode(row))[0][0] for row in rows], body
-    return sent, codec.decode(body)[0], body
+    if "rows" in intake.schema:  # a field of this name means that no body is a batch
+        return sent, [intake.decode(msgspec.json.encode(row))[0][0] for row in rows], body
+    return sent, intake.decode(body)[0], body
 
 
 def _answer(desk: Desk, sent: InferSent, answered: Answered) -> InferAnswer:

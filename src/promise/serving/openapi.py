@@ -12,9 +12,9 @@ from promise.data.answer import Answer
 from promise.pipeline.answers import answer_schema
 from promise.pipeline.task import Task
 from promise.serving.auth import Need
+from promise.serving.endpoints import Snapshot
 from promise.serving.operations import OPERATIONS, PREDICT, Operation
 from promise.serving.problems import CONTENT_TYPE
-from promise.serving.runtime import Snapshot
 
 _REF = "#/components/schemas/{name}"
 _SUMMARY = (
@@ -92,8 +92,8 @@ def _models(snapshot: Snapshot) -> list[tuple[str, Task, dict[str, Any]]]:
     for name, endpoint in sorted(snapshot.endpoints.items()):
         live = endpoint.route.live
         loaded = None if live is None else endpoint.versions.get(live)
-        if loaded is not None:
-            found.append((name, loaded.pipeline.task, loaded.codec.json_schema()))
+        if loaded is not None and endpoint.intake is not None:
+            found.append((name, loaded.pipeline.task, endpoint.intake.json_schema()))
     return found
 
 

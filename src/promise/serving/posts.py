@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from promise.data.schema import Schema
 from promise.errors import ArtifactError, DataError
 from promise.pipeline.bind import Bound
-from promise.pipeline.wire import RequestCodec
 from promise.registry.lifecycle import Route
 from promise.serving.breaker import Breaker
+from promise.serving.endpoints import Endpoint
+from promise.serving.intake import Intake, Row
 from promise.serving.router import choose, splits
-from promise.serving.runtime import Endpoint
 
 if TYPE_CHECKING:
     from promise.serving.worker import Worker
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 _SLOW_MS = 5.0
-
-Row = tuple[Any, ...]
 
 
 class Post:
@@ -36,13 +33,11 @@ class Post:
     ----------
     breaker
         Outlives snapshots: a version that keeps failing stays refused.
-    names
-        Fields of decoded rows, in order.
     """
 
     __slots__ = (
         "arm", "bound", "breaker", "cache_s", "fingerprint", "head", "headers", "line", "loaded",
-        "model", "names", "number", "pooled_above", "schema", "series",
+        "model", "number", "pooled_above", "series",
     )  # fmt: skip
 
     def __init__(
@@ -52,12 +47,9 @@ class Post:
         self.loaded = endpoint.versions.get(number)
         self.series = worker.counters.series(endpoint.name, number, arm, endpoint.targets)
         self.bound: Bound | None = None
-        self.schema: Schema | None = None
-        self.names: tuple[str, ...] = ()
         self.cache_s, self.fingerprint, self.pooled_above = 0.0, "", 0
         if self.loaded is not None:
             self.bound = self.loaded.bound
-            self.schema = self.loaded.pipeline.task.request
             self.cache_s, self.fingerprint = self.loaded.cache_s, self.loaded.fingerprint
             slow = self.loaded.one_ms > _SLOW_MS
             self.pooled_above = 0 if slow else POOLED_ABOVE
@@ -96,6 +88,24 @@ class Post:
         self.breaker.ok()
         return encoded
 
+    def many(self, rows: Sequence[Row]) -> list[bytes]:
+        """Answer a small batch on the loop's thread as JSON.
+
+        Raises
+        ------
+        DataError
+            A row cannot be read; it is named.
+        """
+        assert self.bound is not None, "asked only where it is usable"
+        try:
+            return encoded_answers(self.bound.many(list(rows)))
+        except DataError as error:
+            raise named_row(self.bound, rows, error) from error
+
+    def unfit(self, worker: Worker) -> None:
+        """Count a request that this version's schema does not fit: neither error nor evidence."""
+        worker.counters.count("unfit", f"{self.model}@{self.number}")
+
     def broke(self, error: BaseException) -> None:
         """Count a failure of the model for its breaker, and state it without row contents."""
         was_closed = self.breaker.closed
@@ -121,18 +131,37 @@ def encoded_answers(answers: Iterable[dict[str, Any]]) -> list[bytes]:
     return [encoded_answer(answer) for answer in answers]
 
 
+def named_row(bound: Bound, rows: Sequence[Row], refusal: DataError, first: int = 0) -> DataError:
+    """Return a model's refusal with the row of the batch that it is about.
+
+    Parameters
+    ----------
+    first
+        Number of the first of these rows in its batch.
+    """
+    for number, row in enumerate(rows if len(rows) > 1 or first else (), start=first):
+        try:
+            bound.one(row)
+        except DataError as error:
+            return DataError(f"row {number}: {error}")
+        except Exception:  # another failure, which the batch did not come to
+            break
+    return refusal
+
+
 class Desk:
     """A model in one snapshot: its live post, and who else may answer.
 
     Parameters
     ----------
-    codec
-        Reads requests as the live version's schema says.
+    plain
+        Whether one row is answered by the live version at once, with nothing in between: nobody
+        shares its traffic, watches it or reads other fields, and no answers are kept.
     """
 
     __slots__ = (
-        "_breakers", "_posts", "_worker", "codec", "endpoint", "entity_at", "live", "route",
-        "schema", "shadow", "splits",
+        "_breakers", "_posts", "_worker", "endpoint", "intake", "live", "plain", "route", "shadow",
+        "splits",
     )  # fmt: skip
 
     def __init__(
@@ -141,14 +170,20 @@ class Desk:
         self.endpoint, self._worker, self._breakers = endpoint, worker, breakers
         self.route: Route = endpoint.route
         self._posts: dict[tuple[int, str], Post] = {}
-        self.codec, self.schema = _reader(endpoint)
-        self.entity_at = _entity_at(self.schema)
+        self.intake: Intake | None = endpoint.intake
         self.splits = splits(self.route)
         live = self.route.live
         self.live: Post | None = None if live is None else self.post(live, "live")
         self.shadow: Post | None = None
         if self.route.stage == "shadow" and self.route.candidate is not None:
             self.shadow = self.post(self.route.candidate, "shadow")
+        self.plain = self._is_plain()
+
+    def _is_plain(self) -> bool:
+        live, intake = self.live, self.intake
+        if live is None or intake is None or self.splits or self.shadow is not None:
+            return False
+        return bool(live.pooled_above) and not live.cache_s and intake.plain(live.number)
 
     def post(self, number: int, arm: str) -> Post:
         """Return the one post of a version in a role."""
@@ -159,18 +194,8 @@ class Desk:
                 breaker = Breaker(self._worker.clock)
                 self._breakers[self.endpoint.name, number] = breaker
             found = Post(self._worker, self.endpoint, number, arm, breaker)
-            found.names = () if self.schema is None else self.schema.names
             self._posts[number, arm] = found
         return found
-
-    def entity(self, rows: Sequence[Row]) -> str | None:
-        """Return the entity that the rows name in the schema's entity field, if they agree."""
-        if self.entity_at is None:
-            return None
-        first = rows[0][self.entity_at]
-        if first is None or any(row[self.entity_at] != first for row in rows):
-            return None
-        return str(first)
 
     def choose(self, entity: str | None, body: bytes) -> Post:
         """Return who answers: by the entity, or by the request itself where none is named."""
@@ -186,30 +211,6 @@ class Desk:
         found = [self.post(n, "fallback") for n in order if n is not None and n != failed.number]
         return [post for post in found if post.loaded is not None]
 
-    @property
-    def heuristic(self) -> dict[str, Any] | None:
-        """The answer of last resort, without a model."""
-        for loaded in self.endpoint.versions.values():
-            if loaded.heuristic is not None:
-                return loaded.heuristic
-        resort = self.endpoint.last_resort
-        return None if resort is None else resort.heuristic
-
 
 POOLED_ABOVE = 200
 """Batches with more rows are answered by a thread, so that the loop stays responsive."""
-
-
-def _reader(endpoint: Endpoint) -> tuple[RequestCodec | None, Schema | None]:
-    route = endpoint.route
-    for number in (route.live, route.standby, *endpoint.versions):
-        loaded = None if number is None else endpoint.versions.get(number)
-        if loaded is not None:
-            return loaded.codec, loaded.pipeline.task.request
-    resort = endpoint.last_resort
-    return (None, None) if resort is None else (resort.codec, resort.schema)
-
-
-def _entity_at(schema: Schema | None) -> int | None:
-    field = None if schema is None else schema.find("entity")
-    return None if schema is None or field is None else schema.names.index(field.name)

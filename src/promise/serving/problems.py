@@ -77,15 +77,30 @@ async def send(send: Send, refused: Problem) -> None:
     await send({"type": "http.response.body", "body": refused.body})
 
 
-async def send_problem(
-    send_: Send,
-    status: int,
-    title: str,
-    detail: str,
-    *,
-    instance: str | None = None,
-    headers: Iterable[tuple[str, str]] = (),
-    **more: Any,
-) -> None:
-    """Make a problem document and send it over ASGI."""
-    await send(send_, problem(status, title, detail, instance=instance, headers=headers, **more))
+class Refused(Exception):
+    """A request that cannot be answered as asked; carries its problem document.
+
+    Examples
+    --------
+    >>> Refused(404, "unknown model", "there is no model 'chrun'").problem.status
+    404
+    """
+
+    def __init__(self, status: int, title: str, detail: str, **more: Any) -> None:
+        super().__init__(detail)
+        self.problem = problem(status, title, detail, **more)
+
+
+COUNTED = {
+    400: "bad_requests",
+    408: "slow_clients",
+    413: "too_large",
+    422: "bad_requests",
+    429: "shed",
+    500: "server_errors",
+    504: "late",
+}
+"""Which total counts a refusal, by its status; the others are not counted."""
+
+OF_NO_MODEL = ("shed", "slow_clients", "unknown_model", "disconnected")
+"""Totals that are not told apart by model."""

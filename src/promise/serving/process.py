@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from promise.serving.worker import Limits
+from promise.serving.limits import Limits
 from promise.settings import Settings
 
 

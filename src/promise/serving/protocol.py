@@ -10,6 +10,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 IDLE_S = 75.0
 """How long a connection may stay open without a request."""
 
+_LAST_S = 1.0
+"""How long a connection that was just made may stay silent once the server is closing."""
+
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -26,6 +29,7 @@ class TimedProtocol(HttpToolsProtocol):  # type: ignore[misc]
 
     headers_since: float | None = None
     silent_since: float | None = None
+    _leaving = False
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request from now on."""
@@ -41,15 +45,24 @@ class TimedProtocol(HttpToolsProtocol):  # type: ignore[misc]
         """Wait no longer."""
         self.headers_since = None
         super().on_headers_complete()
+        if self._leaving:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Close once the request that may be on its way is answered."""
+        self._leaving = True
+        if self.silent_since is None and self.headers_since is None:
+            super().shutdown()
 
     def hang_up(self, now_s: float, *, read_s: float) -> None:
         """Close the connection where a request's headers, or a first byte, are overdue."""
         if self.transport.is_closing():
             return
+        idle_s = _LAST_S if self._leaving else IDLE_S
         if self.headers_since is not None and now_s - self.headers_since > read_s:
             self.transport.write(_TOO_SLOW)
             self.transport.close()
-        elif self.silent_since is not None and now_s - self.silent_since > IDLE_S:
+        elif self.silent_since is not None and now_s - self.silent_since > idle_s:
             self.transport.close()
 
 

@@ -2,93 +2,32 @@
 
 from __future__ import annotations
 
-import gc
 import logging
-import queue
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from promise.clock import Clock, SystemClock
+from promise.data.schema import Schema
 from promise.errors import PromiseError
-from promise.registry.keys import Key, Keys
+from promise.promises.measures import latency_targets
+from promise.registry.keys import Keys
 from promise.registry.lifecycle import Lifecycle, Route
 from promise.registry.registry import Registry
 from promise.registry.revisions import Revisions
 from promise.registry.versions import Version
+from promise.serving.endpoints import Endpoint, Snapshot
+from promise.serving.intake import Intake
 from promise.serving.last_known import Known, read_known, write_known
-from promise.serving.loading import LastResort, Loaded, last_resort, load_version
+from promise.serving.shelf import Shelf
 from promise.settings import Settings
 from promise.state.database import Database
-
-__all__ = ["Endpoint", "Loaded", "Runtime", "Snapshot"]
 
 _LOG = logging.getLogger(__name__)
 _AWAY = (sa.exc.SQLAlchemyError, PromiseError, OSError)
 """What a database that is away, locked or replaced raises."""
-
-_RETRY_S = 5.0
-_RETRY_AT_MOST_S = 60.0
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """One model's route with its loaded versions.
-
-    Parameters
-    ----------
-    targets
-        Latency promises in milliseconds, counted exactly.
-    failed
-        Versions that could not be loaded, with the reason.
-    loading
-        Whether its versions are being loaded for the first time.
-    last_resort
-        What can be answered where no version could be loaded.
-    """
-
-    name: str
-    route: Route
-    versions: Mapping[int, Loaded]
-    targets: tuple[float, ...] = ()
-    failed: Mapping[int, str] | None = None
-    loading: bool = False
-    last_resort: LastResort | None = None
-
-    @property
-    def settled(self) -> bool:
-        """Whether the live version is loaded, or something else answers in its place."""
-        live = self.route.live
-        if live is None or live in self.versions:
-            return True
-        return not self.loading and (bool(self.versions) or self.last_resort is not None)
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Everything that a request reads, of one moment."""
-
-    epoch: int
-    endpoints: Mapping[str, Endpoint]
-    keys: Mapping[bytes, Key]
-
-
-@dataclass
-class _Failure:
-    reason: str
-    again_s: float
-    wait_s: float = _RETRY_S
-
-
-@dataclass
-class _Shelf:
-    """Versions by (name, number): loaded, failed, on their way."""
-
-    loaded: dict[tuple[str, int], Loaded] = field(default_factory=dict)
-    failed: dict[tuple[str, int], _Failure] = field(default_factory=dict)
-    pending: set[tuple[str, int]] = field(default_factory=set)
 
 
 class Runtime:
@@ -124,11 +63,9 @@ class Runtime:
         self._registry = replace(Registry.open(settings), database=self._database)
         self._snapshot = Snapshot(-1, {}, {})
         self._known = Known()
-        self._shelf = _Shelf()
-        self._orders: queue.SimpleQueue[Version | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[tuple[Version, Loaded | str]] = queue.SimpleQueue()
         self._wake, self._stopping = threading.Event(), threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._shelf = Shelf(self._registry, self.clock, self._wake.set)
+        self._thread = threading.Thread(target=self._follow, name="promise-follow", daemon=True)
         self._looked = False
         self._answered_s = self.clock.monotonic()
         self._stale = False
@@ -141,8 +78,12 @@ class Runtime:
 
     @property
     def ready(self) -> bool:
-        """Whether every live version is loaded, or something answers where one cannot be."""
-        return self._looked and all(e.settled for e in self._snapshot.endpoints.values())
+        """Whether every live version is loaded, or something answers where one cannot be.
+
+        Before routes were read once, from the database or as they were known last, nobody knows.
+        """
+        now = self._snapshot
+        return now.epoch >= 0 and all(e.settled for e in now.endpoints.values())
 
     @property
     def stale_s(self) -> float:
@@ -151,19 +92,16 @@ class Runtime:
 
     def start(self) -> None:
         """Begin to load what is live, and follow changes; returns at once."""
-        for work in (self._follow, self._load):
-            thread = threading.Thread(target=work, name=f"promise{work.__name__}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        self._shelf.start()
+        self._thread.start()
 
     def stop(self) -> None:
         """Stop following."""
         self._stopping.set()
         self._wake.set()
-        self._orders.put(None)
-        for thread in self._threads:
-            thread.join(timeout=5.0)
-        self._threads.clear()
+        self._shelf.stop()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5.0)
         self._database.close()
 
     def registered(self) -> list[str]:
@@ -178,10 +116,12 @@ class Runtime:
 
     def look(self) -> None:
         """Read the database once, take in what was loaded, and publish what follows."""
+        changed = not self._looked
         try:
             epoch = self._lifecycle.epoch()
             if epoch != self._known.epoch:
                 self._take(self._read(epoch))
+                changed = True
             self._answered_s, self._stale = self.clock.monotonic(), False
         except _AWAY as error:
             if not self._stale:
@@ -189,8 +129,10 @@ class Runtime:
             self._stale = True
             if self._known.epoch < 0:
                 self._known = read_known(self.settings.run / "routes.json")
-        self._collect()
-        self._publish()
+                changed = True
+        changed |= self._shelf.collect()
+        if changed or self.clock.monotonic() >= self._shelf.next_try_s:
+            self._publish()
         self._looked = True
 
     def _read(self, epoch: int) -> Known:
@@ -204,9 +146,7 @@ class Runtime:
         for name, route in routes.items():
             for number in route.loaded:
                 versions[f"{name}@{number}"] = self._version(name, number)
-            promises = revisions.current(name).declared.promises
-            bounds = {p.at_most for p in promises if p.that.startswith("latency_p")}
-            targets[name] = tuple(sorted(bound for bound in bounds if bound is not None))
+            targets[name] = latency_targets(revisions.current(name).declared.promises)
         return Known(epoch, routes, versions, targets, Keys(self._database, self.clock).valid())
 
     def _version(self, name: str, number: int) -> Version:
@@ -220,24 +160,6 @@ class Runtime:
             write_known(self.settings.run / "routes.json", known)
         except (PromiseError, OSError) as error:
             _LOG.warning("the last known routes could not be kept on disk: %s", error)
-
-    def _collect(self) -> None:
-        """Take in what the loading thread finished."""
-        while True:
-            try:
-                version, outcome = self._done.get_nowait()
-            except queue.Empty:
-                return
-            key = (version.name, version.number)
-            self._shelf.pending.discard(key)
-            if isinstance(outcome, Loaded):
-                self._shelf.loaded[key] = outcome
-                self._shelf.failed.pop(key, None)
-                continue
-            before = self._shelf.failed.get(key)
-            wait_s = _RETRY_S if before is None else min(2 * before.wait_s, _RETRY_AT_MOST_S)
-            again_s = self.clock.monotonic() + wait_s
-            self._shelf.failed[key] = _Failure(outcome, again_s, wait_s)
 
     def _publish(self) -> None:
         """Swap the snapshot where any endpoint, the epoch or the keys changed."""
@@ -253,60 +175,63 @@ class Runtime:
     def _endpoint(self, name: str) -> Endpoint:
         """Return the endpoint of a name: the one that stands, or its successor once complete."""
         route, shelf, now = self._known.routes[name], self._shelf, self._snapshot.endpoints
-        self._order(name, route)
-        missing = [
-            n
-            for n in route.loaded
-            if (name, n) not in shelf.loaded and (name, n) not in shelf.failed
-        ]
-        if missing:
+        shelf.order(self._known.versions[f"{name}@{number}"] for number in route.loaded)
+        keys = [(name, number) for number in route.loaded]
+        if any(key not in shelf.loaded and key not in shelf.failed for key in keys):
             return now.get(name) or Endpoint(name, route, {}, loading=True)
-        versions = {n: shelf.loaded[name, n] for n in route.loaded if (name, n) in shelf.loaded}
+        versions = {key[1]: shelf.loaded[key] for key in keys if key in shelf.loaded}
         failed = {n: shelf.failed[name, n].reason for n in route.loaded if n not in versions}
         targets = self._known.targets.get(name, ())
         ending = (route, tuple(map(id, versions.values())), tuple(failed.items()), targets)
         if self._endings.get(name) == ending and name in now:
             return now[name]
         self._endings[name] = ending
-        resort = None if versions else self._last_resort(name, route)
-        return Endpoint(name, route, versions, targets, failed or None, last_resort=resort)
+        left = (shelf.failed[name, number].remains for number in failed)
+        heuristics = [one.heuristic for one in (*versions.values(), *left) if one is not None]
+        return Endpoint(
+            name=name,
+            route=route,
+            versions=versions,
+            intake=self._intake(name, route, now.get(name)),
+            heuristic=next((one for one in heuristics if one is not None), None),
+            targets=targets,
+            failed=failed or None,
+        )
 
-    def _last_resort(self, name: str, route: Route) -> LastResort | None:
-        named = (self._known.versions[f"{name}@{number}"] for number in route.loaded)
-        found = (last_resort(version, row_limit=self._row_limit) for version in named)
-        return next((one for one in found if one is not None), None)
+    def _intake(self, name: str, route: Route, before: Endpoint | None) -> Intake | None:
+        """Return what reads requests: led by the live version, or by who may answer for it."""
+        schemas = dict(self._schemas(name, route))
+        order = (route.live, route.standby, *route.loaded)
+        lead = next((number for number in order if number in schemas), None)
+        if lead is None:
+            return None
+        trained = (self._known.versions[f"{name}@{number}"] for number in route.loaded)
+        ignored = tuple(dict.fromkeys(field for one in trained for field in table_fields(one)))
+        now = None if before is None else before.intake
+        if now is not None and now.reads(schemas, lead, ignored):
+            return now
+        return Intake(schemas, lead, row_limit=self._row_limit, ignored=ignored)
 
-    def _order(self, name: str, route: Route) -> None:
-        """Ask the loading thread for what a route names: live first, failed ones after a pause."""
+    def _schemas(self, name: str, route: Route) -> Iterator[tuple[int, Schema]]:
+        """Yield what a request of each version holds, as far as its files tell."""
         for number in route.loaded:
-            key = (name, number)
-            if key in self._shelf.loaded or key in self._shelf.pending:
-                continue
-            failure = self._shelf.failed.get(key)
-            if failure is not None and self.clock.monotonic() < failure.again_s:
-                continue
-            self._shelf.pending.add(key)
-            self._orders.put(self._known.versions[f"{name}@{number}"])
+            loaded = self._shelf.loaded.get((name, number))
+            failure = self._shelf.failed.get((name, number))
+            if loaded is not None:
+                yield number, loaded.schema
+            elif failure is not None and failure.remains is not None:
+                yield number, failure.remains.schema
 
     def _drop_unnamed(self) -> None:
         """Let go of versions that no route, published or wanted, names."""
         endpoints = self._snapshot.endpoints
-        routes = [*self._known.routes.values(), *(e.route for e in endpoints.values())]
-        named = {(route.name, number) for route in routes for number in route.loaded}
-        shelf = self._shelf
-        shelf.loaded = {key: kept for key, kept in shelf.loaded.items() if key in named}
-        shelf.failed = {key: kept for key, kept in shelf.failed.items() if key in named}
+        named = {name: set(route.loaded) for name, route in self._known.routes.items()}
+        for name, endpoint in endpoints.items():
+            named.setdefault(name, set()).update(endpoint.route.loaded)
+        self._shelf.keep(named)
 
-    def _load(self) -> None:
-        while (version := self._orders.get()) is not None and not self._stopping.is_set():
-            outcome: Loaded | str
-            try:
-                fetched = self._registry.fetch(version)
-                outcome = load_version(fetched, row_limit=self._row_limit)
-                # What lives as long as the server need not be looked at by every collection.
-                gc.freeze()
-            except Exception as error:
-                outcome = str(error) or type(error).__name__
-                _LOG.warning("version %s could not be loaded: %s", version, outcome)
-            self._done.put((version, outcome))
-            self._wake.set()
+
+def table_fields(version: Version) -> list[str]:
+    """Return the columns of the table that a version was trained on, read by its model or not."""
+    kept = version.lineage.get("schema")
+    return [str(field["name"]) for field in kept] if isinstance(kept, list) else []

@@ -12,31 +12,38 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 import uvicorn
 import uvloop
 
-from promise.clock import Clock, SystemClock
+from promise.clock import Clock, SteadyClock
 from promise.errors import PromiseError
 from promise.records.counters import Counters
 from promise.records.evidence import EvidenceStore
+from promise.records.given import as_answered
 from promise.records.labels import Labels
+from promise.records.owners import Owners
 from promise.records.predictions import PredictionLog
 from promise.records.publishing import CountsPublisher
 from promise.serving.api import build_api
+from promise.serving.backlog import take_last
 from promise.serving.cache import ResponseCache
 from promise.serving.lane import Lane
+from promise.serving.limits import Limits
 from promise.serving.protocol import IDLE_S, TimedProtocol, hang_up_on_slow
 from promise.serving.runtime import Runtime
-from promise.serving.worker import Limits, Worker
+from promise.serving.standing import Standing
+from promise.serving.worker import Worker
 from promise.settings import Settings
 from promise.state.database import Database
 
 _LOG = logging.getLogger(__name__)
 
 _PUBLISH_S = 1.0
-_GRACE_S = 0.25
+_GRACE_S = 0.5
 """How long connections are told to close before those that are idle are closed."""
 
 _START_S = 10.0
@@ -55,23 +62,44 @@ def open_worker(
     open_access: bool,
     clock: Clock | None = None,
 ) -> Worker:
-    """Open what one serving process holds; nothing is loaded before `worker.runtime.start()`."""
-    clock, limits = clock or SystemClock(), limits or Limits()
+    """Open what one serving process holds; nothing is loaded before `worker.runtime.start()`.
+
+    It keeps the wall time of its start and what has elapsed since: a clock that is set forward or
+    back while it serves changes neither its evidence nor the order of its log.
+    """
+    clock, limits = SteadyClock.over(clock), limits or Limits()
     database = Database(settings.database)
+    runtime = Runtime(settings, clock=clock, row_limit=limits.rows)
+    owners, answered = Owners(settings.run), partial(answered_by_live, runtime)
     return Worker(
         settings=settings,
         slot=slot,
         database=database,
-        runtime=Runtime(settings, clock=clock, row_limit=limits.rows),
+        runtime=runtime,
         counters=Counters(settings.run, slot),
         log=PredictionLog(settings.records, str(slot), clock=clock),
-        labels=Labels(database, clock),
+        labels=Labels(database, clock, owners=owners, normalise=answered),
         evidence=EvidenceStore(database, clock),
         limits=limits,
         open_access=open_access,
         clock=clock,
         cache=ResponseCache(clock, redis=settings.redis, rng=random.Random(slot)),
     )
+
+
+def answered_by_live(runtime: Runtime, name: str, value: Any) -> Any:
+    """Return a label as the live version of a model answers; as it is where none is loaded.
+
+    Raises
+    ------
+    DataError
+        When it is no class, or no number, that the version could answer.
+    """
+    endpoint = runtime.snapshot.endpoints.get(name)
+    live = None if endpoint is None else endpoint.route.live
+    if endpoint is None or live is None or live not in endpoint.versions:
+        return value
+    return as_answered(value, endpoint.versions[live].pipeline.task.answer)
 
 
 def build(worker: Worker) -> Lane:
@@ -88,12 +116,14 @@ def close_worker(worker: Worker) -> None:
 
 
 class Publisher:
-    """Saves a worker's counters and passes them on as evidence, every second in a thread.
+    """Tells how a worker stands and what it counted, every second in a thread.
 
-    A database that is away loses nothing: what was not confirmed is kept, on disk too.
+    Counters are saved and passed on as evidence. A database that is away loses nothing: what was
+    not confirmed is kept, on disk too.
     """
 
     def __init__(self, worker: Worker, *, every_s: float = _PUBLISH_S) -> None:
+        self._worker = worker
         self._counts = CountsPublisher(worker.counters, worker.evidence, worker.clock)
         self._every_s, self._stop = every_s, threading.Event()
         self._thread = threading.Thread(target=self._run, name="promise-publish", daemon=True)
@@ -111,20 +141,51 @@ class Publisher:
         while not self._stop.wait(self._every_s):
             self._tick()
         self._tick()
+        with contextlib.suppress(OSError):
+            Standing.of(self._worker).withdraw(self._worker.settings.run)
 
     def _tick(self) -> None:
         try:
+            Standing.of(self._worker).write(self._worker.settings.run)
             self._counts.tick()
         except (PromiseError, sa.exc.SQLAlchemyError, OSError) as error:
             _LOG.warning("counters wait to be published: %s", error)
 
 
 class _Server(uvicorn.Server):  # type: ignore[misc]
-    """Uvicorn that leaves signals to the worker."""
+    """Uvicorn that leaves signals to the worker, and no connection behind when it closes."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def serve(self, sockets: list[socket.socket]) -> None:
+        """Serve until told to exit."""
+        self._listening = [one.dup() for one in sockets]
+        try:
+            await super().serve(sockets=sockets)
+        finally:
+            for one in self._listening:
+                one.close()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, answer whoever is connected, and close."""
+        for server in self.servers:
+            server.close()
+        for one in sockets or ():
+            one.close()
+        # The kernel resets what waits in the backlog when the last copy of the socket closes.
+        accepted = [pending for one in self._listening for pending in take_last(one)]
+        loop = asyncio.get_running_loop()
+        for one in accepted:
+            with contextlib.suppress(OSError):
+                await loop.connect_accepted_socket(self._protocol, one)
+        await super().shutdown([])
+
+    def _protocol(self) -> TimedProtocol:
+        return TimedProtocol(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
 
 def run_worker(

@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from promise.errors import PromiseError
+from promise.errors import DataError
 from promise.serving.posts import Post
+from promise.serving.request import LINE
 from promise.serving.threads import Threads
 
 if TYPE_CHECKING:
-    from promise.serving.answering import Request
+    from promise.serving.request import Request
     from promise.serving.worker import Worker
 
-_encode = msgspec.json.Encoder().encode
-_LINE = b'{"id":"%b",%b%.6f,"ms":%.3f,"entity":%b,"row":%b,"answer":%b,"source":"model"}'
 _AT_ONCE = 64
 _ROWS = 200
 
@@ -35,13 +32,17 @@ class Shadowing:
     def follow(self, post: Post, request: Request, ids: list[str]) -> None:
         """Let the shadow answer a request that was answered just now.
 
-        One that could not be loaded counts an error: it would have failed these users.
+        One that could not be loaded counts an error: it would have failed these users. One that
+        the request does not fit would have left them to the live version.
         """
         if post.loaded is None:
             post.series.failed(0.0)
             return
         if len(self._tasks) >= _AT_ONCE or len(request.rows) > _ROWS:
             self._worker.counters.count("shadow_dropped", post.model)
+            return
+        if request.rows_for(post.number) is None:
+            post.unfit(self._worker)
             return
         task = asyncio.get_running_loop().create_task(self._answer(post, request, ids))
         self._tasks.add(task)
@@ -53,11 +54,12 @@ class Shadowing:
             await asyncio.wait(self._tasks, timeout=timeout_s)
 
     async def _answer(self, post: Post, request: Request, ids: list[str]) -> None:
+        rows = request.rows_for(post.number)
         assert post.loaded is not None, "a shadow that answers is loaded"
+        assert rows is not None, "it is asked only what fits it"
         try:
-            rows, _ = post.loaded.codec.decode(request.body)
             encoded, ms = await self._threads.shadow(post.loaded, rows)
-        except PromiseError:  # the new schema cannot read what users send
+        except DataError:  # the live version could read the row
             post.series.failed(0.0)
             return
         except Exception as error:
@@ -65,22 +67,14 @@ class Shadowing:
             post.series.failed(0.0)
             return
         post.series.answered(ms, len(encoded))
-        self._log(post, request, ids, rows=rows, encoded=encoded, ms=ms)
+        self._log(post, request, ids, encoded, ms)
 
     def _log(
-        self,
-        post: Post,
-        request: Request,
-        ids: list[str],
-        *,
-        rows: list[tuple[object, ...]],
-        encoded: list[bytes],
-        ms: float,
+        self, post: Post, request: Request, ids: list[str], encoded: list[bytes], ms: float
     ) -> None:
-        assert post.schema is not None, "a shadow is loaded"
-        entity = b"null" if request.entity is None else _encode(request.entity)
+        entity, rows = request.logged_entity(), request.logged_rows(post.number)
         at, log = self._worker.clock.now().timestamp(), self._worker.log
         # The line carries the id of the answer that the user got: one label joins both.
         for id, row, answer in zip(ids, rows, encoded, strict=True):
-            kept = _encode(dict(zip(post.schema.names, row, strict=True)))
-            log.append(post.model, _LINE % (id.encode(), post.line, at, ms, entity, kept, answer))
+            line = LINE % (id.encode(), post.line, at, ms, entity, row, answer, b"model")
+            log.append(post.model, line)

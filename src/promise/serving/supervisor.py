@@ -20,8 +20,9 @@ import msgspec
 
 from promise.clock import Clock, SystemClock
 from promise.errors import ConfigError, PromiseError
+from promise.serving.backlog import turn_away
+from promise.serving.limits import Limits
 from promise.serving.process import Order, told
-from promise.serving.worker import Limits
 from promise.settings import Settings
 from promise.state.files import write_json
 
@@ -218,6 +219,8 @@ class Supervisor:
 
     def _drain(self) -> None:
         """Tell every process to end, and wait; what does not end is killed."""
+        # Who is connected by now must find a worker that accepts: this copy would outlive them.
+        self._close_socket()
         running = [c.process for c in self._children if c.process is not None]
         for process in running:
             with contextlib.suppress(ProcessLookupError):
@@ -232,7 +235,10 @@ class Supervisor:
                 process.wait()
         for child in self._children:
             _close(child)
+
+    def _close_socket(self) -> None:
         if self._socket is not None:
+            turn_away(self._socket)
             self._socket.close()
             self._socket = None
 

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from promise.data.schema import Field, Schema
 from promise.errors import DataError, near
+from promise.pipeline.json_types import NO_FIELDS
 
 Datatype = Literal[
     "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64",
@@ -67,11 +68,18 @@ def input_metadata(schema: Schema) -> list[TensorMetadata]:
     return [TensorMetadata(f.name, _NATIVE.get(f.type, "BYTES"), [-1]) for f in schema]
 
 
-def rows_of(inputs: Sequence[TensorSent], schema: Schema) -> list[dict[str, Any]]:
+def rows_of(
+    inputs: Sequence[TensorSent], schema: Schema, optional: Schema = NO_FIELDS
+) -> list[dict[str, Any]]:
     """Return the rows that tensors hold, with JSON values as a request names them.
 
     One tensor for each field, of shape [n] or [n, 1]; or, where every field is a number, one
     tensor of shape [n, d] in the schema's order.
+
+    Parameters
+    ----------
+    optional
+        Fields whose tensor may be absent.
 
     Raises
     ------
@@ -91,9 +99,11 @@ def rows_of(inputs: Sequence[TensorSent], schema: Schema) -> list[dict[str, Any]
     for tensor in inputs:
         if tensor.name in named:
             raise DataError(f"tensor {tensor.name!r} came twice; send each field once.")
-        if tensor.name not in schema:
-            raise DataError(f"there is no input {tensor.name!r}; {near(tensor.name, schema.names)}")
-        named[tensor.name] = _column(tensor, schema[tensor.name])
+        fields = schema if tensor.name in schema else optional
+        if tensor.name not in fields:
+            known = (*schema.names, *optional.names)
+            raise DataError(f"there is no input {tensor.name!r}; {near(tensor.name, known)}")
+        named[tensor.name] = _column(tensor, fields[tensor.name])
     absent = [name for name in schema.names if name not in named]
     if absent:
         raise DataError(

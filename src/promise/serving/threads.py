@@ -11,9 +11,11 @@ from functools import cached_property
 from typing import Any
 
 from promise.clock import Clock
+from promise.errors import DataError
 from promise.pipeline.bind import Bound, bind
+from promise.serving.intake import Row
 from promise.serving.loading import Loaded
-from promise.serving.posts import Row, encoded_answers
+from promise.serving.posts import encoded_answers, named_row
 
 _BLOCK_ROWS = 1024
 _BOUND_AT_MOST = 8
@@ -68,6 +70,8 @@ class Threads:
         ------
         Late
             The deadline passed; the thread stops at the end of its block.
+        DataError
+            A row cannot be read; in a batch it is named.
         """
         loop = asyncio.get_running_loop()
         work = loop.run_in_executor(self._pool, self._blocks, loaded, rows, until_s)
@@ -98,7 +102,10 @@ class Threads:
             if self._clock.monotonic() > until_s:
                 raise Late
             block = list(rows[start : start + _BLOCK_ROWS])
-            given = [bound.one(block[0])] if len(rows) == 1 else bound.many(block)
+            try:
+                given = [bound.one(block[0])] if len(rows) == 1 else bound.many(block)
+            except DataError as error:
+                raise named_row(bound, block, error, start) from error
             answers += encoded_answers(given)
         return answers
 

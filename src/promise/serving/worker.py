@@ -11,36 +11,15 @@ from promise.records.evidence import EvidenceStore
 from promise.records.labels import Labels
 from promise.records.predictions import PredictionLog
 from promise.serving.answering import Answering
+from promise.serving.arrivals import Arrivals
 from promise.serving.cache import ResponseCache
+from promise.serving.limits import Limits
+from promise.serving.problems import COUNTED, OF_NO_MODEL
 from promise.serving.runtime import Runtime
 from promise.settings import Settings
 from promise.state.database import Database
 
-
-@dataclass(frozen=True)
-class Limits:
-    """What one worker accepts.
-
-    Parameters
-    ----------
-    body_mb, rows
-        Largest body and batch; above them 413.
-    queue
-        Requests in flight above which new ones are shed with 429.
-    deadline_ms
-        Where a request names none (`X-Deadline-Ms`).
-    read_s
-        How long a client may take to send its body.
-    drain_s
-        How long requests in flight may take once the worker was told to stop.
-    """
-
-    body_mb: float = 8.0
-    rows: int = 10_000
-    queue: int = 256
-    deadline_ms: float = 10_000.0
-    read_s: float = 10.0
-    drain_s: float = 20.0
+__all__ = ["Limits", "Worker"]
 
 
 @dataclass
@@ -75,3 +54,15 @@ class Worker:
     def answering(self) -> Answering:
         """How this worker answers rows, whichever protocol they came by."""
         return Answering(self)
+
+    @cached_property
+    def arrivals(self) -> Arrivals:
+        """How this worker reads bodies, whichever route they came by."""
+        return Arrivals(self.limits)
+
+    def count_refusal(self, status: int, name: str = "") -> None:
+        """Count a refusal by its status; names that nobody serves are not told apart."""
+        total = COUNTED.get(status)
+        if total is not None:
+            known = total not in OF_NO_MODEL and name in self.runtime.snapshot.endpoints
+            self.counters.count(total, name if known else "")
