@@ -165,7 +165,7 @@ async def test_status_tells_what_was_live_when_and_why(house: Any, client: Any) 
         before = between - timedelta(days=1)
         never = (await http.get("/v1/status/churn", params={"at": before.isoformat()})).json()
         bad = [
-            await http.get("/v1/status/churn", params={"at": "yesterday"}),
+            await http.get("/v1/status/churn", params={"at": "sometimes"}),
             await http.get("/v1/status/churn", params={"limit": "0"}),
         ]
         unknown = await http.get("/v1/status/chrun")
@@ -340,3 +340,22 @@ def test_every_operation_but_the_lane_has_a_route(house: Any) -> None:
     routed = {(method, route.path) for route in app.routes for method in route.methods}  # type: ignore[attr-defined]
     told = {(op.method, op.path) for op in OPERATIONS if op.id != "predict"}
     assert routed == told
+
+
+async def test_a_list_of_labels_is_neither_empty_nor_endless(house: Any, client: Any) -> None:
+    house.deploy()
+    many = [{"prediction_id": "m.0-a-0", "label": "yes"}] * 10_001
+    async with client(house.worker()) as http:
+        none = await http.post("/v1/labels", json={"labels": []})
+        endless = await http.post("/v1/labels", json={"labels": many})
+    assert "send at least one" in problem_of(none, 422)["detail"]
+    assert "at most 10,000" in problem_of(endless, 413)["detail"]
+
+
+async def test_a_moment_is_asked_for_as_on_the_command_line(house: Any, client: Any) -> None:
+    house.deploy()
+    async with client(house.worker()) as http:
+        now = await http.get("/v1/status/churn?at=now")
+        before = await http.get("/v1/status/churn?at=yesterday")
+    assert now.json()["in_force"]["route"]["live"] == 1
+    assert before.json()["in_force"] is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from promise.errors import ArtifactError
@@ -9,7 +10,7 @@ from promise.pipeline.artifact import read_manifest
 from promise.pipeline.task import Task
 from promise.pipeline.wire import RequestCodec
 from promise.promises.spec import Promise
-from promise.records.events import read_time
+from promise.records.moments import moment_of
 from promise.registry.lifecycle import BUCKETS, Route, Transition
 from promise.registry.verdicts import Judged
 from promise.registry.versions import Version
@@ -118,8 +119,9 @@ def request_schema(version: Version) -> dict[str, Any] | None:
     return RequestCodec(task.request).json_schema()
 
 
-def _moment(call: Call) -> Any:
-    return read_time("the query", "at", call.query.get("at"))
+def _moment(call: Call) -> datetime | None:
+    given = call.query.get("at")
+    return None if given is None else moment_of(given, call.clock.now())
 
 
 def _limit(call: Call) -> int:

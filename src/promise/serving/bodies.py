@@ -21,6 +21,9 @@ PredictionId = Annotated[
         examples=["k3x9qa.0-mabc1234-0000001"],
     ),
 ]
+MOST = 10_000
+"""Labels or events that one request may bring."""
+
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Time = Annotated[
     str,
@@ -49,7 +52,7 @@ class LabelSent(Struct, forbid_unknown_fields=True):
 class LabelsSent(Struct, forbid_unknown_fields=True):
     """Several labels; all of them are kept, or none."""
 
-    labels: Annotated[list[LabelSent], Meta(max_length=10_000)]
+    labels: Annotated[list[LabelSent], Meta(max_length=MOST)]
 
 
 class LabelKept(Struct):
@@ -88,7 +91,7 @@ class EventSent(Struct, forbid_unknown_fields=True):
 class EventsSent(Struct, forbid_unknown_fields=True):
     """Several events; all of them are kept, or none."""
 
-    events: Annotated[list[EventSent], Meta(max_length=10_000)]
+    events: Annotated[list[EventSent], Meta(max_length=MOST)]
 
 
 class EventKept(Struct):

@@ -10,6 +10,7 @@ from msgspec import UNSET
 from promise.records.events import Event
 from promise.records.labels import Label
 from promise.serving.bodies import (
+    MOST,
     EventKept,
     EventsAnswer,
     EventSent,
@@ -41,8 +42,18 @@ def tally(kept: list[Label]) -> dict[str, int]:
 
 def _labels(body: Any) -> list[LabelSent]:
     if isinstance(body, dict) and "labels" in body:
+        _within(body["labels"], "labels")
         return converted(body, LabelsSent).labels
     return [converted(body, LabelSent)]
+
+
+def _within(sent: Any, what: str) -> None:
+    """Refuse a list that is empty or longer than one request may bring."""
+    if isinstance(sent, list) and not sent:
+        raise Refused(422, "invalid input", f"{what} is empty; send at least one.")
+    if isinstance(sent, list) and len(sent) > MOST:
+        told = f"{len(sent):,} {what} came, at most {MOST:,} are taken at once; send them in parts."
+        raise Refused(413, f"too many {what}", told)
 
 
 def _label(number: int, sent: LabelSent) -> dict[str, Any]:
@@ -93,6 +104,7 @@ def accept_events(call: Call) -> EventsAnswer:
 
 def _events(body: Any) -> list[EventSent]:
     if isinstance(body, dict) and "events" in body:
+        _within(body["events"], "events")
         return converted(body, EventsSent).events
     return [converted(body, EventSent)]
 
