@@ -249,3 +249,14 @@ def test_workers_that_die_at_once_end_the_server(house: Any, monkeypatch: Any) -
     with pytest.raises(module.StartFailed, match="ended 5 times"):
         Supervisor(house.settings, port=0).run()
     assert time.monotonic() - began < 30
+
+
+def test_a_client_that_sends_far_too_much_can_read_why(house: Any, serve: Any) -> None:
+    house.deploy()
+    served = serve(house.settings)
+    for path in (PATH, "/v1/labels"):
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+        connection.request("POST", path, b'{"rows": [' + b" " * 12_000_000 + b"]}")
+        response = connection.getresponse()
+        assert response.status == 413
+        assert json.loads(response.read())["title"] == "body too large"

@@ -173,6 +173,18 @@ def decompress(file: Any, compression: str | None) -> Any:
     return pa.input_stream(file, compression=known)
 
 
+def arrow_file(file: Any, compression: str | None) -> Any:
+    """Return a local file, just opened, as one that Arrow reads by itself.
+
+    Its CSV reader reads ahead in a thread; one that asks Python for bytes while the interpreter
+    ends would abort the process.
+    """
+    name = getattr(file, "name", None)
+    if compression == "xz" or not isinstance(name, str) or not Path(name).is_file():
+        return file
+    return pa.OSFile(name)
+
+
 def regroup(batches: Iterable[Any], rows: int) -> Iterator[pa.Table]:
     """Cut record batches into tables of exactly `rows` rows; the last one may be shorter."""
     held: list[Any] = []
@@ -201,7 +213,7 @@ def read_csv(
     on_bad: OnBadRow | None,
 ) -> Iterator[pa.Table]:
     """Yield the rows of one open CSV file, every cell as text."""
-    skip = reader.get("on_bad_rows", "fail") == "skip"
+    skip, squeezed = reader.get("on_bad_rows", "fail") == "skip", reader.get("compression")
     failed: list[str] = []
 
     def bad_row(row: Any) -> Literal["skip", "error"]:
@@ -216,7 +228,7 @@ def read_csv(
     names = [name for name in reader["names"] if name not in of_folder]
     try:
         stream = pa_csv.open_csv(
-            decompress(file, reader.get("compression")),
+            decompress(arrow_file(file, squeezed), squeezed),
             read_options=pa_csv.ReadOptions(
                 use_threads=False,  # in one thread, bad rows come with their number
                 block_size=reader.get("block_bytes") or CSV_BLOCK_BYTES,

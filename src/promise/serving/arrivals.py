@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -12,6 +13,9 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _LOOKS = 4
 """How often within the allowed time is looked for what is overdue."""
+
+_LINGER_S = 1.0
+"""How long the rest of a refused body is read."""
 
 
 class Disconnected(Exception):
@@ -60,7 +64,7 @@ class Arrivals:
             self._overdue.discard(task)
         body: bytes = message.get("body", b"")
         if len(body) > self._limit_bytes:
-            raise self._limits.too_large()
+            raise self._limits.too_large(unread=False)
         return body
 
     async def _parts(self, message: MutableMapping[str, Any], receive: Receive) -> bytes:
@@ -68,7 +72,7 @@ class Arrivals:
         while message["type"] == "http.request":
             body += message.get("body", b"")
             if len(body) > self._limit_bytes:
-                raise self._limits.too_large()
+                raise self._limits.too_large(unread=bool(message.get("more_body")))
             if not message.get("more_body"):
                 return bytes(body)
             message = await receive()
@@ -84,3 +88,16 @@ class Arrivals:
         self._timer = None
         if self._began_s:
             self._timer = loop.call_later(self._limits.read_s / _LOOKS, self._look, loop)
+
+
+async def pass_over(receive: Receive) -> None:
+    """Read the rest of a refused body without keeping it, for a moment.
+
+    A client that is still sending when its connection is closed is told of a reset instead of the
+    refusal.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_S):
+            message = await receive()
+            while message["type"] == "http.request" and message.get("more_body"):
+                message = await receive()

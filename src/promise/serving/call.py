@@ -17,6 +17,7 @@ from starlette.responses import Response
 from promise.clock import Clock
 from promise.errors import near
 from promise.serving.absence import no_model
+from promise.serving.arrivals import pass_over
 from promise.serving.catalogue import Catalogue
 from promise.serving.endpoints import Endpoint, Snapshot
 from promise.serving.problems import Problem, Refused
@@ -71,9 +72,14 @@ def as_response(refused: Problem) -> Response:
 
 async def read_body(request: Request, worker: Worker) -> bytes:
     """Return the body, or refuse one that is too large or comes too slowly."""
-    worker.limits.check_encoding(request.headers.get("content-encoding", ""))
-    worker.limits.check_told_length(request.headers.get("content-length", ""))
-    return await worker.arrivals.body(request.receive)
+    try:
+        worker.limits.check_encoding(request.headers.get("content-encoding", ""))
+        worker.limits.check_told_length(request.headers.get("content-length", ""))
+        return await worker.arrivals.body(request.receive)
+    except Refused as refused:
+        if refused.unread:
+            await pass_over(request.receive)
+        raise
 
 
 def decoded(body: bytes, kind: type[T]) -> T:

@@ -9,7 +9,7 @@ from typing import Any
 
 from promise.serving.absence import no_model, not_loaded, nothing_live
 from promise.serving.answering import Answered
-from promise.serving.arrivals import Disconnected, Receive
+from promise.serving.arrivals import Disconnected, Receive, pass_over
 from promise.serving.auth import authorise
 from promise.serving.posts import Desk
 from promise.serving.problems import Problem, Refused, Send, send
@@ -61,6 +61,8 @@ class Lane:
         except Disconnected:
             self._worker.counters.count("disconnected")
         except Exception as error:
+            if isinstance(error, Refused) and error.unread:
+                await pass_over(receive)
             await self._refuse(problem_of(error, instance=path), name, send_)
         finally:
             self._in_flight -= 1

@@ -69,13 +69,13 @@ class Limits:
         if told.isascii() and told.isdigit() and int(told[:19]) > self.body_bytes:
             raise self.too_large()
 
-    def too_large(self) -> Refused:
-        """Return the refusal of a body that is larger than allowed."""
+    def too_large(self, *, unread: bool = True) -> Refused:
+        """Return the refusal of a body that is larger than allowed, of which more may come."""
         detail = (
             f"a body may have {self.body_mb:g} MiB; send fewer rows at a time, or use "
             "`promise predict`."
         )
-        return Refused(413, "body too large", detail, headers=_HANG_UP)
+        return Refused(413, "body too large", detail, unread=unread, headers=_HANG_UP)
 
     def too_slow(self) -> Refused:
         """Return the refusal of a body that did not come in time."""

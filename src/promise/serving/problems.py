@@ -80,14 +80,22 @@ async def send(send: Send, refused: Problem) -> None:
 class Refused(Exception):
     """A request that cannot be answered as asked; carries its problem document.
 
+    Parameters
+    ----------
+    unread
+        Whether the client still sends its body: it reads no answer before it is done.
+
     Examples
     --------
     >>> Refused(404, "unknown model", "there is no model 'chrun'").problem.status
     404
     """
 
-    def __init__(self, status: int, title: str, detail: str, **more: Any) -> None:
+    def __init__(
+        self, status: int, title: str, detail: str, *, unread: bool = False, **more: Any
+    ) -> None:
         super().__init__(detail)
+        self.unread = unread
         self.problem = problem(status, title, detail, **more)
 
 

@@ -194,9 +194,12 @@ class Supervisor:
         if not waiting:
             self._stopping.wait(_LOOK_S)
             return
-        fds = [c.ready_fd for c in waiting if c.ready_fd is not None]
-        for fd in select.select(fds, [], [], _LOOK_S)[0]:
-            child = next(c for c in waiting if c.ready_fd == fd)
+        by_fd = {c.ready_fd: c for c in waiting if c.ready_fd is not None}
+        told = select.poll()  # unlike select, it knows descriptors above 1023
+        for fd in by_fd:
+            told.register(fd, select.POLLIN)
+        for fd, _ in told.poll(1e3 * _LOOK_S):
+            child = by_fd[fd]
             message = os.read(fd, 1 << 20)
             _close(child)
             if message:
