@@ -17,13 +17,14 @@ FILES = [
     ("blank.csv", b"\n \n", r"blank\.csv is empty"),
     ("header.csv", b"a,b\n", "has a header but no rows"),
     ("twice.csv", b"a,b,a\n1,2,3\n", r"'a' stands for the columns at positions 1, 3; rename"),
-    ("ragged.csv", b"a,b\n1,2\n3\n", r"row 3 .* has 1 cells, expected 2; .*--on-bad-rows skip"),
+    ("ragged.csv", b"a,b\n1,2\n3\n", r"row 3 .* has 1 cell, expected 2; .*--on-bad-rows skip"),
     ("torn.csv.gz", gzip.compress(b"a,b\n" + b"1,2\n" * 999)[:-9], r"torn\.csv\.gz"),
     ("broken.parquet", b"PAR1 and no more", r"broken\.parquet is a damaged Parquet file"),
     ("no.parquet", b"a,b\n1,2\n", "is no Parquet file"),
     ("array.json", b'[{"a": 1}]', "is one JSON array; write one object per line"),
     ("lines.jsonl", b'{"a": 1}\n{"a"\n', "line 2 is not JSON"),
     ("book.xlsx", b"PK\x03\x04rest", "an Excel workbook"),
+    ("picture.csv", bytes(range(256)) * 20, "bytes that are no text"),
     ("quote.csv", b"a,b\n" + b'1,"x' + b"y" * 9_000_000, "never closed"),
 ]
 

@@ -106,7 +106,7 @@ def test_bad_rows_are_counted_once_however_often_they_are_read(tmp_path):
         assert sum(t.num_rows for _, t in source.batches()) == 2
     assert source.bad_rows.count == 2
     assert source.bad_rows.examples[0][0] == 3
-    assert "1 cells, expected 2" in source.bad_rows.examples[0][1]
+    assert "1 cell, expected 2" in source.bad_rows.examples[0][1]
 
 
 def test_pandas_columns_of_mixed_types_become_text():
@@ -219,3 +219,26 @@ def test_large_partitioned_csv_is_sampled_with_its_folders(tmp_path, monkeypatch
     sample = open_source(tmp_path).sample(2000)
     assert sample["year"].to_pylist() == sample["same"].to_pylist()
     assert set(sample["year"].to_pylist()) == {"2023", "2024"}
+
+
+def test_stray_zero_bytes_do_not_make_a_file_utf_16(tmp_path):
+    path = tmp_path / "zero.csv"
+    path.write_bytes(b"a,b\n" + b"".join(b"%d,x\x00y\n" % i for i in range(50)))
+    ((_, table),) = open_source(path).batches()
+    assert table.num_rows == 50
+    for mark, encoding in (("", "utf-16-le"), ("", "utf-16-be"), ("\ufeff", "utf-16-le")):
+        path.write_bytes((mark + "a,b\n" + "1,\u4e2d\n" * 50).encode(encoding))
+        ((_, table),) = open_source(path).batches()
+        assert table.to_pylist() == [{"a": "1", "b": "\u4e2d"}] * 50
+
+
+def test_a_large_wide_file_gives_every_row_to_the_sample_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("promise.data.files.COUNT_BYTES", 1)
+    path = tmp_path / "wide.csv"
+    cells = "," + ",".join("0" * 50 for _ in range(300))
+    path.write_text("id" + "".join(f",c{i}" for i in range(300)) + "\n")
+    with path.open("a") as file:
+        file.writelines(f"{i}{cells}\n" for i in range(200))
+    assert open_source(path).sample(1000).column("id").to_pylist() == [str(i) for i in range(200)]
+    few = open_source(path).sample(20).column("id").to_pylist()
+    assert len(set(few)) == len(few) == pytest.approx(20, abs=10)

@@ -80,7 +80,7 @@ def test_encodings(tmp_path, encoding):
 def test_ragged_rows_fail_or_are_left_out(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("a,b\n1,2\n3\n4,5,6\n7,8\n")
-    with pytest.raises(ValueError, match=r"x\.csv: row 3 .* has 1 cells, expected 2"):
+    with pytest.raises(ValueError, match=r"x\.csv: row 3 .* has 1 cell, expected 2"):
         rows_of(reader(path, ["a", "b"]))
     heard = []
     kept = rows_of(
@@ -157,3 +157,8 @@ def test_durations_are_seconds() -> None:
         column = pa.chunked_array([pa.array([3 * factor, None], pa.duration(unit))])
         assert plain_column(column).to_pylist() == [3.0, None]
     assert value_array([timedelta(minutes=1), None]).to_pylist() == [60.0, None]
+
+
+def test_half_precision_is_widened() -> None:
+    column = plain_column(pa.chunked_array([pa.array([1.5, None], pa.float16())]))
+    assert (column.type, column.to_pylist()) == (pa.float32(), [1.5, None])

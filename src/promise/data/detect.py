@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from promise.errors import DataError
-from promise.kernels.reading import decompress
+from promise.kernels.reading_input import decompress
 
 DELIMITERS = (",", ";", "\t", "|", " ")
 SNIFF_BYTES = 1 << 20
 SNIFF_ROWS = 200
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"}
+_CONTROLS = bytes(code for code in range(1, 32) if code not in b"\t\n\r\f\x1b")
 _NUMBER = re.compile(r"[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?%?$")
 _DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T].*)?$")
 
@@ -81,13 +82,28 @@ def detect_encoding(head: bytes, rest: tuple[bytes, ...] = ()) -> str:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
     pairs = head[:2000]
-    if pairs and b"\x00" in pairs:
-        return "utf-16-le" if pairs[1::2].count(0) >= pairs[0::2].count(0) else "utf-16-be"
+    if b"\x00" in pairs:
+        wide = "utf-16-le" if pairs[1::2].count(0) >= pairs[0::2].count(0) else "utf-16-be"
+        # its line ends take two bytes; stray zero bytes among narrow text do not widen them
+        if b"\n" not in pairs or "\n" in pairs.decode(wide, "ignore"):
+            return wide
     pieces = (head, *rest)
     if all(invalid_utf8_at(piece) is None for piece in pieces):
         return "utf-8"
     undefined = b"\x81\x8d\x8f\x90\x9d"
     return "latin-1" if any(byte in piece for piece in pieces for byte in undefined) else "cp1252"
+
+
+def looks_binary(head: bytes) -> bool:
+    """Tell bytes that no text in a narrow encoding has: an archive, a spreadsheet, an image.
+
+    Examples
+    --------
+    >>> looks_binary(b"a,b\\n1,2\\n"), looks_binary(bytes(range(256)))
+    (False, True)
+    """
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    return controls > 0.02 * len(head) or head.count(0) > 0.3 * len(head)
 
 
 def invalid_utf8_at(piece: bytes) -> int | None:

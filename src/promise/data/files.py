@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,7 @@ from promise.data.detect import (
     detect_encoding,
     head_bytes,
     invalid_utf8_at,
+    looks_binary,
     unique_names,
 )
 from promise.data.rows import BadRows, OnBadRows, Size, even_rows
@@ -191,7 +193,8 @@ class FileSource:
         if self.description["format"] == "parquet":
             return self._parquet_sample(rows)
         parts, n_rows = [], 0
-        spread = self.description["format"] == "csv" and self._can_seek()
+        # pieces of a file that is hardly larger than the sample would overlap
+        spread = size.rows > 2 * rows and self.description["format"] == "csv" and self._can_seek()
         wanted = rows // 2 if spread else rows
         for _, table in self.batches(chunk_rows=wanted):
             parts.append(table.slice(0, wanted - n_rows))
@@ -290,7 +293,7 @@ class FileSource:
     def _way_out(self, message: str) -> str:
         if "encoding" in message and self.description["format"] == "csv":
             return f"{message}. {self._encoding_advice()}"
-        if " cells, expected " in message:
+        if re.search(r" cells?, expected ", message):
             return f"{message}; mend the row, or leave such rows out with --on-bad-rows skip."
         if "is not JSON" in message or "expected an object" in message:
             return f"{message}; mend the line, or leave such lines out with --on-bad-rows skip."
@@ -431,6 +434,11 @@ def text_details(
     except (OSError, EOFError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be decompressed as {compression}: {error}.") from error
     encoding = given.get("encoding") or detect_encoding(head, tuple(rest))
+    if not encoding.startswith("utf-16") and looks_binary(head):
+        raise DataError(
+            f"{path} holds bytes that are no text, as archives and spreadsheets do; "
+            "expected CSV, Parquet or JSON Lines: unpack it, or save it as one of them."
+        )
     whole = len(head) < SNIFF_BYTES
     try:
         text = head.decode(encoding, "strict" if whole else "ignore")

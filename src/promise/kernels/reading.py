@@ -16,6 +16,7 @@ import glob
 import io
 import json
 import lzma
+import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -26,6 +27,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
+
+from promise.kernels.reading_input import csv_input, decompress, let_go
 
 OpenFile = Callable[[str], Any]
 OnBadRow = Callable[[str, int, str], None]
@@ -163,28 +166,6 @@ def open_local(path: str) -> Any:
     return Path(path).open("rb")
 
 
-def decompress(file: Any, compression: str | None) -> Any:
-    """Return the decompressed bytes of an open file as another file."""
-    if compression is None:
-        return file
-    if compression == "xz":
-        return lzma.open(file)
-    known: Any = compression
-    return pa.input_stream(file, compression=known)
-
-
-def arrow_file(file: Any, compression: str | None) -> Any:
-    """Return a local file, just opened, as one that Arrow reads by itself.
-
-    Its CSV reader reads ahead in a thread; one that asks Python for bytes while the interpreter
-    ends would abort the process.
-    """
-    name = getattr(file, "name", None)
-    if compression == "xz" or not isinstance(name, str) or not Path(name).is_file():
-        return file
-    return pa.OSFile(name)
-
-
 def regroup(batches: Iterable[Any], rows: int) -> Iterator[pa.Table]:
     """Cut record batches into tables of exactly `rows` rows; the last one may be shorter."""
     held: list[Any] = []
@@ -213,50 +194,65 @@ def read_csv(
     on_bad: OnBadRow | None,
 ) -> Iterator[pa.Table]:
     """Yield the rows of one open CSV file, every cell as text."""
-    skip, squeezed = reader.get("on_bad_rows", "fail") == "skip", reader.get("compression")
-    failed: list[str] = []
+    skip = reader.get("on_bad_rows", "fail") == "skip"
+    heading = " (the header is row 1)" if reader.get("header") else ""
 
-    def bad_row(row: Any) -> Literal["skip", "error"]:
-        where = f"row {row.number}" + (" (the header is row 1)" if reader.get("header") else "")
-        why = f"{where} has {row.actual_columns} cells, expected {row.expected_columns}"
-        if skip and on_bad is not None:
+    def pass_over(row: Any) -> Literal["skip"]:
+        if on_bad is not None:
+            why = ragged_row(row.number, row.actual_columns, row.expected_columns, heading)
             on_bad(path, row.number, why)
-        failed.append(why)
-        return "skip" if skip else "error"
+        return "skip"
 
     of_folder = (reader.get("constants") or [{}])[0]  # the folder's name tells these, not the file
     names = [name for name in reader["names"] if name not in of_folder]
     try:
-        stream = pa_csv.open_csv(
-            decompress(arrow_file(file, squeezed), squeezed),
-            read_options=pa_csv.ReadOptions(
-                use_threads=False,  # in one thread, bad rows come with their number
-                block_size=reader.get("block_bytes") or CSV_BLOCK_BYTES,
-                column_names=names,
-                skip_rows_after_names=reader.get("skip_rows", 1 if reader.get("header") else 0),
-                encoding=(reader.get("encoding") or "utf-8").replace("utf-8-sig", "utf-8"),
-            ),
-            parse_options=pa_csv.ParseOptions(
-                delimiter=reader.get("delimiter") or ",",
-                quote_char=reader.get("quote") or '"',
-                newlines_in_values=True,
-                invalid_row_handler=bad_row,
-            ),
-            convert_options=pa_csv.ConvertOptions(
-                column_types={name: pa.string() for name in names},
-                include_columns=columns or names[:1],
-                strings_can_be_null=False,
-            ),
-        )
-        yield from regroup(stream, rows)
+        with csv_input(file, reader) as source, let_go(pass_over):
+            stream = pa_csv.open_csv(
+                source,
+                read_options=pa_csv.ReadOptions(
+                    use_threads=False,  # in one thread, bad rows come with their number
+                    block_size=reader.get("block_bytes") or CSV_BLOCK_BYTES,
+                    column_names=names,
+                    skip_rows_after_names=reader.get("skip_rows", 1 if reader.get("header") else 0),
+                ),
+                parse_options=pa_csv.ParseOptions(
+                    delimiter=reader.get("delimiter") or ",",
+                    quote_char=reader.get("quote") or '"',
+                    newlines_in_values=True,
+                    invalid_row_handler=pass_over if skip else None,
+                ),
+                convert_options=pa_csv.ConvertOptions(
+                    column_types={name: pa.string() for name in names},
+                    include_columns=columns or names[:1],
+                    strings_can_be_null=False,
+                ),
+            )
+            del source
+            try:
+                yield from regroup(stream, rows)
+            finally:
+                del stream
     except (UnicodeError, EOFError, OSError, lzma.LZMAError, pa.ArrowException, KeyError) as error:
-        why = failed[-1] if failed and not skip else csv_trouble(error)
-        raise ValueError(f"{path}: {why}") from error
+        raise ValueError(f"{path}: {csv_trouble(error, heading)}") from error
 
 
-def csv_trouble(error: Exception) -> str:
+def ragged_row(number: int, cells: int, expected: int, heading: str) -> str:
+    """Say in words that a row has too few or too many cells.
+
+    Examples
+    --------
+    >>> ragged_row(5, 1, 2, " (the header is row 1)")
+    'row 5 (the header is row 1) has 1 cell, expected 2'
+    """
+    return f"row {number}{heading} has {cells} cell{'' if cells == 1 else 's'}, expected {expected}"
+
+
+def csv_trouble(error: Exception, heading: str) -> str:
     """Say in words why a CSV file could not be read."""
     text = str(error)
+    if ragged := re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", text):
+        number, expected, cells = map(int, ragged.groups())
+        return ragged_row(number, cells, expected, heading)
     if "straddl" in text:
         return "a row is longer than a block of bytes; is a quotation mark never closed?"
     if "UTF8" in text or isinstance(error, UnicodeError):
@@ -392,6 +388,8 @@ def plain_column(column: Any) -> Any:
         return plain_column(column.cast(kind.value_type))
     if pa.types.is_string_view(kind):
         return column.cast(pa.string())
+    if pa.types.is_float16(kind):  # Arrow counts and compares only wider ones
+        return column.cast(pa.float32())
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         if not pa.types.is_nested(kind):
             try:
