@@ -36,7 +36,7 @@ class ArtifactError(PromiseError):
 
 
 class StateError(PromiseError):
-    """The database or the artifact store does not answer in time; nothing was changed."""
+    """The database or the artifact store does not answer; the message says what was changed."""
 
 
 class FitFailed(PromiseError):

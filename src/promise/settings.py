@@ -26,6 +26,11 @@ class Settings:
         `PROMISE_RECORDS`: the folder of the prediction log; default `home/records`.
     alerts
         `PROMISE_ALERTS`: a URL to which alerts are posted as JSON; default none.
+    features
+        `PROMISE_FEATURES`: `process` keeps event state in the one worker's memory, with snapshots
+        in `home/features`; `shared`, the default, in Redis, Postgres or SQLite, whichever is there.
+    skew
+        `PROMISE_SKEW`: how far ahead of this machine's clock an event may lie; default `5m`.
     """
 
     home: Path
@@ -34,6 +39,8 @@ class Settings:
     redis: str | None
     records: Path
     alerts: str | None
+    features: str = "shared"
+    skew: str = "5m"
 
     @property
     def run(self) -> Path:
@@ -58,6 +65,8 @@ class Settings:
             redis=env.get("PROMISE_REDIS"),
             records=Path(env.get("PROMISE_RECORDS", str(home / "records"))),
             alerts=env.get("PROMISE_ALERTS"),
+            features=env.get("PROMISE_FEATURES", "shared"),
+            skew=env.get("PROMISE_SKEW", "5m"),
         )
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,35 +14,13 @@ from promise.errors import ArtifactError, ConfigError, DataError, StateError
 from promise.state.artifacts import Artifacts, LocalArtifacts, files_of, open_artifacts
 from promise.state.files import digests, sha256
 
-moto_server = pytest.importorskip("moto.server")
-boto3 = pytest.importorskip("boto3")
-pytest.importorskip("s3fs", reason="keeping versions in S3 needs the `s3` extra")
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Any]:
-    """Yield a client of a local S3 server that the environment points at."""
-    patch = pytest.MonkeyPatch()
-    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        patch.setenv(name, "testing")
-    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="models")
-    yield client
-    server.stop()
-    patch.undo()
-
 
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.slow)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Artifacts:
     if request.param == "folder":
         return open_artifacts(str(tmp_path / "artifacts"), tmp_path / "cache")
-    request.getfixturevalue("s3")
-    return open_artifacts(f"s3://models/{tmp_path.name}", tmp_path / "cache")
+    bucket = request.getfixturevalue("s3_bucket")
+    return open_artifacts(f"s3://{bucket}/deep", tmp_path / "cache")
 
 
 def fill(draft: Path, text: str = "hello") -> str:
@@ -168,9 +144,9 @@ def test_a_full_disk_leaves_no_version(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.slow
 def test_a_cache_heals_itself_and_is_used_when_s3_is_away(
-    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = open_artifacts(f"s3://models/{tmp_path.name}", tmp_path / "cache")
+    store = open_artifacts(f"s3://{s3_bucket}/deep", tmp_path / "cache")
     location, digest = publish(store)
     shutil.rmtree(store.place(location))
     folder = store.local(location, digest)
@@ -181,7 +157,7 @@ def test_a_cache_heals_itself_and_is_used_when_s3_is_away(
     ).read_text() == "hello"
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    away = open_artifacts(f"s3://models/{tmp_path.name}", tmp_path / "cache")
+    away = open_artifacts(f"s3://{s3_bucket}/deep", tmp_path / "cache")
     assert away.local(location, digest) == folder
     weights.unlink()
     with pytest.raises(StateError, match="does not serve"):
@@ -189,26 +165,29 @@ def test_a_cache_heals_itself_and_is_used_when_s3_is_away(
 
 
 @pytest.mark.slow
-def test_poison_in_s3_never_reaches_the_cache(s3: Any, tmp_path: Path) -> None:
-    maker = open_artifacts(f"s3://models/{tmp_path.name}", tmp_path / "made")
+def test_poison_in_s3_never_reaches_the_cache(s3_bucket: str, tmp_path: Path) -> None:
+    import boto3
+
+    s3 = boto3.client("s3")
+    maker = open_artifacts(f"s3://{s3_bucket}/deep", tmp_path / "made")
     location, digest = publish(maker)
-    store = open_artifacts(f"s3://models/{tmp_path.name}", tmp_path / "cache")
-    key = location.removeprefix("s3://models/")
-    s3.put_object(Bucket="models", Key=f"{key}/weights/score/model.txt", Body=b"poison")
+    store = open_artifacts(f"s3://{s3_bucket}/deep", tmp_path / "cache")
+    key = location.removeprefix(f"s3://{s3_bucket}/")
+    s3.put_object(Bucket=s3_bucket, Key=f"{key}/weights/score/model.txt", Body=b"poison")
     with pytest.raises(ArtifactError, match="has changed"):
         store.local(location, digest)
     assert not store.place(location).exists()
     bad = json.dumps({"digests": {"../../../../etc/passwd": "0" * 64}}).encode()
-    s3.put_object(Bucket="models", Key=f"{key}/manifest.json", Body=bad)
+    s3.put_object(Bucket=s3_bucket, Key=f"{key}/manifest.json", Body=bad)
     with pytest.raises(ArtifactError, match="not the one that was registered"):
         store.local(location, digest)
-    s3.delete_object(Bucket="models", Key=f"{key}/weights/score/model.txt")
+    s3.delete_object(Bucket=s3_bucket, Key=f"{key}/weights/score/model.txt")
     assert [p.name for p in store.place(location).parent.iterdir()] == []
 
 
 @pytest.mark.slow
-def test_an_upload_cut_short_does_not_count(s3: Any, tmp_path: Path) -> None:
-    store = open_artifacts(f"s3://models/{tmp_path.name}", tmp_path / "cache")
+def test_an_upload_cut_short_does_not_count(s3_bucket: str, tmp_path: Path) -> None:
+    store = open_artifacts(f"s3://{s3_bucket}/deep", tmp_path / "cache")
     with store.draft() as draft:
         digest = fill(draft)
         store.prepare(draft, "churn")

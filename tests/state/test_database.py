@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from promise.errors import ConfigError, StateError
 from promise.state.database import Database, Migrations
+from promise.state.patience import at_most
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
@@ -22,6 +23,16 @@ COUNTER = Migrations(
     "test", ("CREATE TABLE counter (n INTEGER NOT NULL)", "INSERT INTO counter VALUES (0)")
 )
 NAMES = Migrations("names", ("CREATE TABLE names (name VARCHAR(9) PRIMARY KEY, n INTEGER)",))
+
+KILLED_AT_COMMIT = (
+    "CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$",
+    "CREATE CONSTRAINT TRIGGER gone AFTER UPDATE ON counter DEFERRABLE INITIALLY DEFERRED "
+    "FOR EACH ROW EXECUTE FUNCTION gone()",
+)
+
+
+POSTGRES = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 
 
 def value(database: Database, query: str) -> Any:
@@ -160,6 +171,40 @@ def test_a_lock_held_for_too_long_is_told_in_words(database: Database) -> None:
     impatient.close()
 
 
+def test_who_has_less_time_waits_less_and_nobody_else_does(database: Database) -> None:
+    """Its own wait is 30 s, which would be told if the bound were not passed down."""
+    database.migrate(COUNTER)
+    postgres, add = "postgres" in database.url, sa.text("UPDATE counter SET n = n + 1")
+    holder = Database(database.url)
+    less = r"held its lock for 0\.05 s"
+    with holder.transaction() as held:
+        if postgres:
+            held.execute(sa.text("LOCK TABLE counter"))
+        with at_most(0.05), pytest.raises(StateError, match=less):
+            database.run(lambda connection: connection.execute(add))
+        with (
+            at_most(0.05),
+            pytest.raises(StateError, match=less),
+            database.transaction() as connection,
+        ):
+            connection.execute(add)
+        if postgres:  # on SQLite readers wait for nobody
+            with at_most(0.05), pytest.raises(StateError, match=less):
+                value(database, "SELECT n FROM counter")
+    database.run(lambda connection: connection.execute(add))
+    setting = "SHOW lock_timeout" if postgres else "PRAGMA busy_timeout"
+    assert value(database, setting) in ("30s", 30_000)
+    assert value(database, "SELECT n FROM counter") == 1
+    holder.close()
+
+
+@POSTGRES
+def test_a_statement_that_takes_longer_than_there_is_time_is_ended(database: Database) -> None:
+    with at_most(0.05), pytest.raises(StateError, match=r"for 0\.05 s"):
+        value(database, "SELECT pg_sleep(20)")
+    assert value(database, "SHOW statement_timeout") == "0"
+
+
 def test_a_writer_waits_for_another_and_then_goes_on(database: Database) -> None:
     database.migrate(COUNTER)
     held, go = threading.Event(), threading.Event()
@@ -226,3 +271,56 @@ def test_a_full_disk_is_told_in_words_and_changes_nothing(tmp_path: Path) -> Non
         database.run(fill)
     assert value(database, "SELECT COUNT(*) FROM names") == 0
     database.close()
+
+
+@POSTGRES
+def test_a_server_that_goes_at_the_commit_leaves_the_outcome_unknown(database: Database) -> None:
+    database.migrate(COUNTER)
+    database.run(
+        lambda connection: [connection.execute(sa.text(step)) for step in KILLED_AT_COMMIT]
+    )
+    tries: list[int] = []
+
+    def work(connection: sa.Connection) -> None:
+        tries.append(1)
+        connection.execute(sa.text("UPDATE counter SET n = n + 1"))
+
+    with pytest.raises(StateError, match=r"unknown whether .*promise status") as told:
+        database.run(work)
+    assert "nothing was changed" not in str(told.value)
+    assert len(tries) == 1, "done twice, it may count twice"
+    with pytest.raises(StateError, match="unknown whether"), database.transaction() as connection:
+        work(connection)
+    assert value(database, "SELECT n FROM counter") == 0, "this server went before it kept it"
+
+
+@POSTGRES
+def test_a_commit_whose_answer_is_lost_is_unknown_though_it_was_kept(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.migrate(COUNTER)
+
+    def commit(raw: Any) -> None:
+        raw.commit()
+        raw.dbapi_connection.close()
+        raw.dbapi_connection.execute(
+            "SELECT 1"
+        )  # raises what the driver raises of a lost connection
+
+    monkeypatch.setattr(database.engine.dialect, "do_commit", commit)
+    with pytest.raises(StateError, match="unknown whether"):
+        database.run(lambda c: c.execute(sa.text("UPDATE counter SET n = n + 1")))
+    monkeypatch.undo()
+    assert value(database, "SELECT n FROM counter") == 1
+
+
+@POSTGRES
+def test_a_commit_that_is_refused_is_no_unknown_outcome(database: Database) -> None:
+    for step in (
+        "CREATE TABLE parent (n INTEGER PRIMARY KEY)",
+        "CREATE TABLE child (n INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)",
+    ):
+        database.run(lambda connection, step=step: connection.execute(sa.text(step)))
+    with pytest.raises(sa.exc.IntegrityError):
+        database.run(lambda connection: connection.execute(sa.text("INSERT INTO child VALUES (1)")))
+    assert value(database, "SELECT COUNT(*) FROM child") == 0

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from promise.errors import ArtifactError, DataError
-from promise.state.files import check_digests, digests, whole_file, whole_folder, write_json
+from promise.errors import ArtifactError, DataError, StateError
+from promise.state.files import (
+    alone,
+    check_digests,
+    digests,
+    whole_file,
+    whole_folder,
+    write_json,
+)
 
 
 def test_a_failed_folder_leaves_nothing(tmp_path: Path) -> None:
@@ -57,3 +66,29 @@ def test_digests_name_the_file_that_changed(tmp_path: Path) -> None:
         check_digests(tmp_path, known)
     with pytest.raises(ArtifactError, match="outside"):
         check_digests(tmp_path, {"../x": "0"})
+
+
+def test_one_process_at_a_time_and_a_kill_opens_the_way(tmp_path: Path) -> None:
+    lock = tmp_path / "deep" / "work.lock"
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, pathlib\n"
+            "from promise.state.files import alone\n"
+            "with alone(pathlib.Path(sys.argv[1]), 'busy'):\n"
+            "    print('in', flush=True)\n"
+            "    sys.stdin.read()\n",
+            str(lock),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"in\n"
+        with pytest.raises(StateError, match="wait for it"), alone(lock, "wait for it"):
+            pytest.fail("two were in the block")
+        holder.kill()
+    with alone(lock, "wait for it"):
+        assert lock.exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import shutil
 import tempfile
@@ -13,9 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from promise.errors import ArtifactError, MissingExtra, StateError
+from promise.errors import ArtifactError
 from promise.state.artifacts import MANIFEST, LocalArtifacts, files_of, link_folder, remove_drafts
 from promise.state.files import check_digests, sha256, whole_folder
+from promise.state.s3 import open_s3, s3_told
 
 _KEY = 16  # hex digits of the manifest's digest that name a version's folder
 
@@ -43,12 +43,7 @@ class S3Artifacts:
     def files(self) -> Any:
         """The S3 file system, opened at first use."""
         if not self._opened:
-            try:
-                import s3fs
-            except ImportError as error:
-                raise MissingExtra("keeping versions in S3", "s3") from error
-            opened = s3fs.S3FileSystem(skip_instance_cache=True, use_listings_cache=False)
-            self._opened.append(opened)
+            self._opened.append(open_s3("keeping versions in S3"))
         return self._opened[0]
 
     @contextlib.contextmanager
@@ -160,23 +155,8 @@ class S3Artifacts:
             (whole / MANIFEST).write_bytes(manifest)
             check_digests(whole, named)
 
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        from botocore.exceptions import (  # type: ignore[import-untyped]
-            BotoCoreError,
-            ClientError,
-        )
-
-        try:
-            yield
-        except (OSError, BotoCoreError, ClientError) as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise  # the local disk, which `whole_folder` speaks about
-            raise StateError(
-                f"the artifact store {self.url} does not serve: {str(error).rstrip('.')}; check "
-                "the bucket, the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) and "
-                "AWS_ENDPOINT_URL, then run the command again."
-            ) from error
+    def _told(self) -> contextlib.AbstractContextManager[None]:
+        return s3_told(f"the artifact store {self.url}")
 
 
 def _intact(folder: Path, digest: str) -> bool:

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import random
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import event
 
-from promise.errors import ConfigError, MissingExtra
-from promise.state.refusals import Refusal, refusal_of, told
+from promise.errors import ConfigError
+from promise.state import patience
+from promise.state.opening import open_engine
+from promise.state.refusals import Refusal, commit_told, refusal_of, told
 
 T = TypeVar("T")
 STEPS = "promise_migrations"
 """The table that says which steps of each room were applied."""
 _LOCK_KEY = 0x50524F4D  # "PROM": the advisory lock that migrations hold on Postgres
-_CONNECT_S = 10
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,8 @@ class Database:
     url
         A SQLAlchemy URL.
     wait_s
-        How long a write waits for other writers before it gives up with StateError.
+        How long a write waits for other writers before it gives up with StateError; less inside
+        `promise.state.patience.at_most`.
 
     Examples
     --------
@@ -74,8 +73,13 @@ class Database:
         """The SQLAlchemy engine, made at first use."""
         with self._guard:
             if self._engine is None:
-                self._engine = _open(self.url, self.wait_s)
+                self._engine = open_engine(self.url, self.wait_s)
             return self._engine
+
+    @property
+    def patience_s(self) -> float:
+        """How long may be waited from now on."""
+        return patience.patience_s(self.wait_s)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -84,10 +88,19 @@ class Database:
         Raises
         ------
         StateError
-            When the database is away, full, damaged or held by another writer for too long.
+            When the database is away, full, damaged or held by another writer for too long;
+            nothing was changed then, unless the connection was lost at the commit itself.
         """
-        with told(self.url, self.wait_s), self.engine.begin() as connection:
+        with told(self.url, self.patience_s), self._committed() as connection:
             yield connection
+
+    @contextlib.contextmanager
+    def _committed(self) -> Iterator[sa.Connection]:
+        """Run a block in a transaction; tell a connection that is lost at its commit apart."""
+        with self.engine.connect() as connection, connection.begin() as begun:
+            yield connection
+            with commit_told(self.url):
+                begun.commit()
 
     def run(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` in a transaction, again where another writer came between.
@@ -100,18 +113,20 @@ class Database:
         Raises
         ------
         StateError
-            When other writers came between for `wait_s` seconds, or the database is away.
+            When other writers came between for `wait_s` seconds, or the database is away;
+            nothing was changed then, unless the connection was lost at the commit itself.
         """
-        deadline = time.monotonic() + self.wait_s
+        patience_s = self.patience_s
+        deadline = time.monotonic() + patience_s
         taken: set[str] = set()
         for attempt in _forever():
             try:
-                with self.engine.begin() as connection:
+                with self._committed() as connection:
                     return work(connection)
             except sa.exc.DBAPIError as error:
                 found = refusal_of(error)
                 if not _worth_again(found, taken) or time.monotonic() >= deadline:
-                    with told(self.url, self.wait_s, conflicts=True):
+                    with told(self.url, patience_s, conflicts=True):
                         raise
             time.sleep(random.uniform(0, 0.005 * 2 ** min(attempt, 6)))
         raise AssertionError("the loop above ends by returning or raising")
@@ -121,7 +136,7 @@ class Database:
         """Run a block that only reads; it waits for no writer."""
         options = {"isolation_level": "AUTOCOMMIT"}
         with (
-            told(self.url, self.wait_s),
+            told(self.url, self.patience_s),
             self.engine.connect().execution_options(**options) as connection,
         ):
             yield connection
@@ -149,7 +164,7 @@ class Database:
             return _steps_done(connection, migrations) == len(migrations.steps)
 
     def _climb(self, migrations: Migrations) -> None:
-        with told(self.url, self.wait_s), self.engine.connect() as connection:
+        with told(self.url, self.patience_s), self.engine.connect() as connection:
             if connection.dialect.name == "postgresql":
                 # a snapshot taken before the lock was granted would not show what its holder did
                 connection = connection.execution_options(isolation_level="READ COMMITTED")
@@ -220,73 +235,3 @@ def climb(connection: sa.Connection, migrations: Migrations, last: int | None = 
             sa.text(f"INSERT INTO {STEPS} VALUES (:room, :step)"),
             {"room": migrations.room, "step": number},
         )
-
-
-def _open(url: str, wait_s: float) -> sa.Engine:
-    try:
-        parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
-        raise ConfigError(
-            f"PROMISE_DATABASE is {url!r}, which is no database URL; "
-            "expected e.g. postgresql+psycopg://user@host/name."
-        ) from error
-    if parsed.get_backend_name() == "sqlite":
-        return _open_sqlite(parsed, wait_s)
-    if parsed.get_backend_name() not in ("postgres", "postgresql"):
-        raise ConfigError(
-            f"PROMISE_DATABASE names a database of the kind {parsed.drivername!r}; expected SQLite "
-            "or Postgres, e.g. postgresql+psycopg://user@host/name."
-        )
-    try:
-        return _open_postgres(parsed.set(drivername="postgresql+psycopg"), wait_s)
-    except ModuleNotFoundError as error:
-        raise MissingExtra("a database in Postgres", "postgres") from error
-
-
-def _open_postgres(url: sa.URL, wait_s: float) -> sa.Engine:
-    given = url.query.get("options", "")
-    wait_ms = max(1, int(wait_s * 1000))  # 0 would be for ever
-    extra = {
-        "options": f"{given} -c lock_timeout={wait_ms}".strip(),
-        "connect_timeout": url.query.get("connect_timeout", _CONNECT_S),
-    }
-    return sa.create_engine(
-        url, isolation_level="SERIALIZABLE", pool_pre_ping=True, connect_args=extra
-    )
-
-
-def _open_sqlite(url: sa.URL, wait_s: float) -> sa.Engine:
-    memory = url.database in (None, "", ":memory:")
-    if not memory:
-        Path(str(url.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
-    extra: dict[str, Any] = {"poolclass": sa.pool.StaticPool} if memory else {}
-    engine = sa.create_engine(
-        url, connect_args={"timeout": wait_s, "check_same_thread": False}, **extra
-    )
-
-    @event.listens_for(engine, "connect")
-    def _connect(raw: Any, _record: Any) -> None:
-        raw.isolation_level = None  # the driver's own BEGIN is deferred; ours is not
-        _write_ahead(raw, wait_s)
-        raw.execute("PRAGMA synchronous=NORMAL")
-        raw.execute("PRAGMA foreign_keys=ON")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _write_ahead(raw: Any, wait_s: float) -> None:
-    """Turn write-ahead logging on; the first to open a file may meet others who do the same."""
-    deadline = time.monotonic() + wait_s
-    while raw.execute("PRAGMA journal_mode").fetchone()[0] not in ("wal", "memory"):
-        try:
-            raw.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            # SQLite does not wait for this lock by itself
-            if "locked" not in str(error) or time.monotonic() >= deadline:
-                raise
-            time.sleep(0.01)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import math
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from promise.errors import ArtifactError, DataError
+from promise.errors import ArtifactError, DataError, StateError
 
 _CHUNK = 1 << 20
 
@@ -30,6 +31,31 @@ def _tell_full(error: OSError, target: Path) -> NoReturn:
             f"{target} cannot be written ({error.strerror}); choose a folder that you own."
         ) from error
     raise error
+
+
+@contextlib.contextmanager
+def alone(lock: Path, refusal: str) -> Iterator[None]:
+    """Let one process at a time into the block; a kill opens it for the next one.
+
+    Parameters
+    ----------
+    lock
+        A file of its own for what may be done once at a time.
+    refusal
+        What to say where another process is in the block.
+
+    Raises
+    ------
+    StateError
+        When another process is in the block.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w", encoding="utf-8") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StateError(refusal) from error
+        yield
 
 
 @contextlib.contextmanager

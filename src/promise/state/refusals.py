@@ -18,6 +18,7 @@ _POSTGRES: dict[str, Kind] = {
     "40P01": "conflict",
     "23505": "duplicate",
     "55P03": "locked",
+    "57014": "locked",  # a statement that took longer than its wait
     "53100": "full",
     "53300": "away",
     "57P01": "away",
@@ -92,12 +93,35 @@ def told(url: str, wait_s: float, *, conflicts: bool = False) -> Iterator[None]:
         _tell(found, url, wait_s, error)
 
 
+@contextlib.contextmanager
+def commit_told(url: str) -> Iterator[None]:
+    """Say that nobody knows what became of a change whose commit was not answered.
+
+    A server that is gone while it commits may have kept the change before it went.
+    """
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        found = refusal_of(error)
+        if found is None or found.kind != "away":
+            raise
+        shown = sa.make_url(url).render_as_string(hide_password=True)
+        why = " ".join(found.detail.split()).rstrip(".")
+        raise StateError(
+            f"it is unknown whether the last change was kept in the database {shown}: the "
+            f"connection was lost while it was committed ({why}); once it answers, look with "
+            "`promise status` or `promise models list`, and run the command again where the "
+            "change is missing."
+        ) from error
+
+
 def _tell(found: Refusal, url: str, wait_s: float, error: Exception) -> NoReturn:
     shown = sa.make_url(url).render_as_string(hide_password=True)
     why = " ".join(found.detail.split()).rstrip(".")
+    waited = f"{round(wait_s, 2):g}"
     sentences = {
-        "conflict": f"other writers came between for {wait_s:g} s; run the command again.",
-        "locked": f"another process has held its lock for {wait_s:g} s; wait for it or end it, "
+        "conflict": f"other writers came between for {waited} s; run the command again.",
+        "locked": f"another process has held its lock for {waited} s; wait for it or end it, "
         "then run the command again.",
         "away": f"it does not answer ({why}); check that it runs, and PROMISE_DATABASE.",
         "full": f"its disk is full ({why}); free some space and run the command again.",
