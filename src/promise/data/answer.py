@@ -20,9 +20,15 @@ class Class:
     """One of a fixed list of classes: predictions are probabilities of shape (n, n_classes).
 
     Labels are stored as codes into `classes`, in this order.
+
+    Parameters
+    ----------
+    unknown
+        What is answered where nothing is known; None where a class is always named.
     """
 
     classes: tuple[str, ...]
+    unknown: str | None = None
 
     @property
     def n_classes(self) -> int:
@@ -46,12 +52,35 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Decision:
-    """One of a few actions, taken from a calibrated score: approve, review, decline."""
+    """One of a few actions, taken from a calibrated score: approve, review, decline.
+
+    Raw outputs are probabilities of shape (n, 2); labels are codes into `outcomes`.
+
+    Parameters
+    ----------
+    outcomes
+        What may come true later, the harmless one first.
+    """
 
     actions: tuple[str, ...] = ("approve", "review", "decline")
+    outcomes: tuple[str, str] = ("0", "1")
 
 
 Answer = Number | Class | Labels | Ranking | Decision
+
+
+def truths(answer: Answer) -> tuple[str, ...]:
+    """Return what a label may say, in the order of its codes; () where a label is no code.
+
+    Examples
+    --------
+    >>> truths(Class(("no", "yes"))), truths(Decision()), truths(Number())
+    (('no', 'yes'), ('0', '1'), ())
+    """
+    if isinstance(answer, Class):
+        return answer.classes
+    return answer.outcomes if isinstance(answer, Decision) else ()
+
 
 _KINDS: dict[str, type[Any]] = {
     kind.__name__.lower(): kind for kind in (Number, Class, Labels, Ranking, Decision)
@@ -66,7 +95,8 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
     >>> answer_to_json(Class(("no", "yes")))
     {'kind': 'class', 'classes': ['no', 'yes']}
     """
-    fields = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(answer).items()}
+    told = {k: v for k, v in vars(answer).items() if v is not None}
+    fields = {k: list(v) if isinstance(v, tuple) else v for k, v in told.items()}
     return {"kind": type(answer).__name__.lower(), **fields}
 
 

@@ -36,6 +36,7 @@ _DATE_SHAPES = (
     r"^[A-Za-z]{3,9} \d{1,2}, \d{4}$",
     r"^\d{1,2} [A-Za-z]{4,9} \d{4}$",
 )
+_SAMPLE_CELLS = 8_000_000  # 20,000 rows of up to 400 columns; of wider tables, fewer rows
 _EPOCH_NAME = re.compile(r"(^|_)(timestamp|epoch|unix_?time|unixtime)($|_)", re.IGNORECASE)
 
 
@@ -52,7 +53,8 @@ def infer_schema(source: Source, *, sample_rows: int = 20000) -> Schema:
     >>> [(field.name, field.type, field.nulls) for field in infer_schema(open_source(frame))]
     [('age', 'number', ('?',)), ('when', 'date', ())]
     """
-    table = source.sample(sample_rows)
+    rows = min(sample_rows, max(256, _SAMPLE_CELLS // max(1, len(source.columns))))
+    table = source.sample(rows)
     fields = [infer_field(name, table.column(name)) for name in table.column_names]
     if source.decimal is not None:
         fields = [replace(f, decimal=source.decimal) for f in fields]

@@ -83,3 +83,69 @@ def event_table(n_entities: int = 50, events: int = 20, *, seed: int = 7) -> pa.
             "target": (before.ravel() > 0).astype(np.int64),
         }
     )
+
+
+_CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
+_SUFFIXES = ("com", "net", "org", "io", "co.uk", "com.br", "de", "fr")
+_SUBDOMAINS = ("www.", "api.", "cdn.", "mail.", "m.")
+_STEMS = 12  # for each class
+
+
+def name_table(
+    n_rows: int = 1000, *, n_classes: int = 20, seed: int = 7, wrong: float = 0.05
+) -> pa.Table:
+    """Return domain names whose category is that of the one telling stem inside their brand.
+
+    A brand is a stem between two words that tell nothing, run together, as real ones are. A share
+    `wrong` of brands has a category drawn by chance, so that nobody can be right more often than
+    `name_ceiling` says. A brand has one to three names, under subdomains; a tenth of brands stand
+    under a second suffix. Early categories are more frequent. No name comes twice.
+
+    Examples
+    --------
+    >>> name_table(3).column_names
+    ['domain', 'category']
+    """
+    rng = np.random.default_rng(seed)
+    stems = _spoken(rng, n_classes * _STEMS, syllables=3)
+    words = _spoken(rng, 400, syllables=2)
+    share = (1.0 + np.arange(n_classes)) ** -0.5
+    true = rng.choice(n_classes, n_rows, p=share / share.sum())
+    stem = true * _STEMS + rng.integers(_STEMS, size=n_rows)
+    told = np.where(rng.random(n_rows) < wrong, rng.integers(n_classes, size=n_rows), true)
+    drawn = rng.integers(
+        [len(words), len(words), len(_SUFFIXES), 3, len(_SUBDOMAINS), 10], size=(n_rows, 6)
+    )
+    rows: dict[str, int] = {}
+    for (first, last, suffix, more, below, twice), middle, label in zip(
+        drawn.tolist(), stem.tolist(), told.tolist(), strict=True
+    ):
+        brand = words[first] + stems[middle] + words[last]
+        domain = f"{brand}.{_SUFFIXES[suffix]}"
+        if domain in rows:
+            domain = f"{brand}-{len(rows)}.{_SUFFIXES[suffix]}"
+        rows[domain] = label
+        for number in range(more):
+            rows[_SUBDOMAINS[(below + number) % len(_SUBDOMAINS)] + domain] = label
+        if not twice:
+            rows.setdefault(f"{brand}.{_SUFFIXES[suffix - 1]}", label)
+        if len(rows) >= n_rows:
+            break
+    order = rng.permutation(len(rows))[:n_rows]
+    domains = np.array(list(rows), dtype=object)[order]
+    labels = np.array([f"category_{code:02d}" for code in range(n_classes)], dtype=object)
+    return pa.table({"domain": domains, "category": labels[np.array(list(rows.values()))[order]]})
+
+
+def name_ceiling(n_classes: int = 20, wrong: float = 0.05) -> float:
+    """Return the accuracy on `name_table` of who knows every stem."""
+    return 1.0 - wrong * (1.0 - 1.0 / n_classes)
+
+
+def _spoken(rng: np.random.Generator, n: int, *, syllables: int) -> list[str]:
+    """Return different words of so many syllables."""
+    found: dict[str, None] = {}
+    while len(found) < n:
+        letters = [rng.choice(list(kind)) for kind in (_CONSONANTS, _VOWELS) * syllables]
+        found["".join(letters)] = None
+    return list(found)

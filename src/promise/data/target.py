@@ -97,7 +97,7 @@ def label_answer(values: Array, field: Field) -> Answer:
     Examples
     --------
     >>> label_answer(np.array([0.0, 1.0, 1.0, np.nan]), Field("churn", "number"))
-    Class(classes=('0', '1'))
+    Class(classes=('0', '1'), unknown=None)
     >>> label_answer(np.array([1.5, 2.25, 9.0]), Field("price", "number"))
     Number(unit=None)
     """
