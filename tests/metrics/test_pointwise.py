@@ -5,9 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from promise.data.answer import Class, Number, Ranking
+from promise.data.answer import Class, Decision, Number, Ranking
 from promise.errors import ConfigError
-from promise.metrics.pointwise import all_metrics, default_metric, metric_named
+from promise.metrics.intervals import bootstrap_interval
+from promise.metrics.pointwise import (
+    all_metrics,
+    default_metric,
+    metric_named,
+    metrics_for,
+)
 
 TWO, THREE = Class(("no", "yes")), Class(("a", "b", "c"))
 
@@ -50,3 +56,14 @@ def test_all_metrics_leave_out_what_one_class_cannot_define() -> None:
     assert one["accuracy"] == 1.0
     assert "f1" in one
     assert "f1" not in all_metrics(THREE, np.array([0, 1, 2]), np.eye(3))
+
+
+def test_the_calibration_error_of_the_rare_outcome_is_a_metric_of_decisions() -> None:
+    y, chance = np.array([0, 0, 1, 0]), np.array([0.1, 0.2, 0.9, 0.3])
+    output = np.stack([1 - chance, chance], axis=1)
+    metric = metric_named("positive_calibration_error", Decision())
+    # 0.1 and 0.2 lie in bins of their own, as do 0.3 and 0.9
+    assert metric.score(y, output) == pytest.approx((0.1 + 0.2 + 0.1 + 0.3) / 4)
+    assert metric not in metrics_for(Class(("no", "yes")))
+    low, high = bootstrap_interval(metric, np.tile(y, 50), np.tile(output, (50, 1)), seed=7, n=200)
+    assert 0 <= low <= metric.score(y, output) <= high

@@ -15,7 +15,7 @@ from promise.metrics.wilson import wilson
 
 __all__ = ["Difference", "bootstrap_interval", "paired_difference", "wilson"]
 
-_BY_TAILS = ("ece", "roc_auc", "average_precision")
+_BY_TAILS = ("ece", "positive_calibration_error", "roc_auc", "average_precision")
 """Beside decisions, what a plain resample is too sure of."""
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from promise.data.answer import Answer, Class, Number
+from promise.data.answer import Answer, Class, Decision, Number
 from promise.data.columns import Array
 from promise.errors import ConfigError, near
 from promise.kernels import scores
@@ -69,6 +69,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("log_loss", False, "probability"),
     Metric("brier", False, "probability"),
     Metric("ece", False, "probability"),
+    Metric("positive_calibration_error", False, "probability"),
     Metric("r2", True, "number"),
     Metric("rmse", False, "number"),
     Metric("mae", False, "number"),
@@ -77,6 +78,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("median_absolute_error", False, "number"),
 )
 """Every metric, in the order in which they are shown."""
+
+_OF_DECISIONS = ("positive_calibration_error",)
+"""Of rare outcomes, whose chances are acted upon as they are."""
 
 _ALIASES = {
     "auc": "roc_auc",
@@ -103,7 +107,10 @@ def metrics_for(answer: Answer) -> tuple[Metric, ...]:
         return tuple(m for m in METRICS if m.kind == "number")
     if isinstance(answer, Class):
         binary = answer.n_classes == 2
-        return tuple(m for m in METRICS if m.kind != "number" and (binary or m.name != "f1"))
+        known = (m for m in METRICS if m.kind != "number" and m.name not in _OF_DECISIONS)
+        return tuple(m for m in known if binary or m.name != "f1")
+    if isinstance(answer, Decision):  # what was decided is the policy's, told by its costs
+        return tuple(m for m in METRICS if m.kind == "probability")
     raise ConfigError(f"{type(answer).__name__} answers have no pointwise metrics.")
 
 
@@ -136,8 +143,9 @@ def metric_named(name: str, answer: Answer) -> Metric:
 
 
 def default_metric(answer: Answer) -> Metric:
-    """Return R² for a Number and accuracy for a Class."""
-    return metric_named("r2" if isinstance(answer, Number) else "accuracy", answer)
+    """Return R² for a Number, accuracy for a Class and average precision for a Decision."""
+    name = "average_precision" if isinstance(answer, Decision) else "accuracy"
+    return metric_named("r2" if isinstance(answer, Number) else name, answer)
 
 
 def all_metrics(

@@ -10,7 +10,12 @@ import numpy as np
 
 from promise.data.columns import Array, FloatArray, IntArray
 from promise.errors import ConfigError
-from promise.kernels.scores import binary_average_precision, binary_roc_auc, tie_groups
+from promise.kernels.scores import (
+    binary_average_precision,
+    binary_roc_auc,
+    score_positive_ece,
+    tie_groups,
+)
 
 
 @dataclass(frozen=True)
@@ -129,9 +134,7 @@ def positive_calibration_error(y: Array, score: Array, n_bins: int = 15) -> floa
     """
     if not len(y):
         return math.nan
-    bins = np.clip(np.ceil(score * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
-    gaps = np.bincount(bins, weights=score - (y == 1), minlength=n_bins)
-    return float(np.abs(gaps).sum()) / len(y)
+    return score_positive_ece(y, score, n_bins)
 
 
 @dataclass(frozen=True)

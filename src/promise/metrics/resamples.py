@@ -119,6 +119,8 @@ def _terms(name: str, y: Array, output: Array) -> FloatArray:
             return scores.brier_rows(y, output)[:, None]
         case "ece":
             return scores.ece_rows(y, output)
+        case "positive_calibration_error":
+            return scores.positive_ece_rows(y, output)
         case "mae":
             return np.asarray(np.abs(y - output)[:, None])
         case "mape":
@@ -138,7 +140,7 @@ def _of_means(name: str, means: FloatArray) -> FloatArray:
     """Return the score (m,) that the terms' means (m, t) make."""
     if name in ("rmse", "rmsle"):
         return np.asarray(np.sqrt(means[:, 0]))
-    if name == "ece":
+    if name in ("ece", "positive_calibration_error"):
         return np.asarray(np.abs(means).sum(axis=1))
     if name == "r2":
         spread = means[:, 2] - np.square(means[:, 1])

@@ -14,6 +14,9 @@ from promise.metrics.wilson import wilson
 
 _RESAMPLES = 1000
 _DRAWS = 4000
+_GAPS = {"ece": scores.ece_rows, "positive_calibration_error": scores.positive_ece_rows}
+"""What calibration errors are means of."""
+
 _RANKING = ("roc_auc", "average_precision")
 _MOST_CLASSES = 50  # above it the table of confusion counts outgrows the rows
 _FEWEST_BEYOND = 10  # resamples in a tail below which its quantile is extrapolated
@@ -41,8 +44,8 @@ def resampled_ends(
       rows are resampled, and Wilson's end stands where no decision was wrong;
     - rankings have one row of every class added, ranked last for the lower end and first for
       the upper one;
-    - the lower end of `ece`, which chance alone lifts far above nought, is the measured error
-      less what noise adds to it.
+    - the lower end of calibration errors, which chance alone lifts far above nought, is the
+      measured error less what noise adds to it.
     """
     if output.ndim == 2:
         y = np.asarray(y).astype(np.int64)  # codes index tables; JSON brings them as floats
@@ -58,9 +61,10 @@ def resampled_ends(
         return _ends(worse, better, alpha_low, alpha_high)
     found = _replicates(metric, y, output, groups, seed, n)
     low, high = _ends(found, found, alpha_low, alpha_high)
-    if metric.name == "ece":
-        noise = _noise(scores.ece_rows(y, output), groups, alpha_low, seed)
-        low = max(0.0, scores.score_ece(y, output) - noise)
+    gaps = _GAPS.get(metric.name)
+    if gaps is not None:
+        noise = _noise(gaps(y, output), groups, alpha_low, seed)
+        low = max(0.0, metric.score(y, output) - noise)
     return low, high
 
 
