@@ -16,8 +16,9 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
 from promise.discovery.export import run_isolated
-from promise.pipeline.artifact import golden_difference
+from promise.pipeline.artifact import golden_difference, read_manifest
 from promise.registry.registry import Registry
+from promise.settings import Settings
 from promise.training.model import load
 
 pytestmark = pytest.mark.slow
@@ -88,6 +89,21 @@ def test_the_files_are_there_and_whole(found: dict[str, Any]) -> None:
     assert "src=" not in page.replace('src="data:', "")
 
 
+def test_the_version_tells_how_it_was_ordered(
+    found: dict[str, Any], cancer: Path, home: Path
+) -> None:
+    registry = Registry.open(Settings.load({"PROMISE_HOME": str(home)}))
+    assert registry.find(found["version"]).lineage["order"] == {
+        "data": str(cancer),
+        "preset": "default",
+        "columns": {"target": "label"},
+        "split": None,
+        "options": {},
+        "reading": {},
+    }
+    registry.database.close()
+
+
 def test_the_export_repeats_the_score_in_an_interpreter_without_promise(
     found: dict[str, Any], cancer: Path
 ) -> None:
@@ -140,6 +156,9 @@ def test_everything_is_trained_again_streaming(
     assert done["version"] == "cancer@2"
     assert done["rows"] == found["split"]["train_rows"]
     assert done["metrics"]["accuracy"] > 0.9
+    made = Registry.open(Settings.load({"PROMISE_HOME": str(home)})).find("cancer@2")
+    assert read_manifest(made.folder)["lineage"]["parents"] == ["cancer@1"]
+    assert made.lineage["parents"] == ["cancer@1"]
     compared = promise(home, "compare", "cancer@1", "cancer@2")
     assert compared["rows"] == found["split"]["holdout_rows"]
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promise.discovery.export.assemble import Part, assemble
-from promise.discovery.export.code import function_modules
-from promise.discovery.export.kernels import Library, Name, kernel_sources
+from promise.discovery.export.code import function_modules, modules_of
+from promise.discovery.export.kernels import Library, Name, kernel_sources, portable
 from promise.discovery.export.literals import assignment, literal
 from promise.discovery.export.specialise import specialise
 from promise.errors import ArtifactError
@@ -114,7 +114,7 @@ def test_what_does_not_fit_gets_modules_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("class A:\n    pass\n", "only functions and constants"),
+        ("while True:\n    pass\n", "only functions, classes and constants"),
         ("from promise.errors import near\n\n\nx = near\n", "imports promise.errors.near"),
         ("a = b = 1\n", "not a plain assignment"),
         ("y = 1\n", "has no 'x'"),
@@ -125,12 +125,45 @@ def test_a_kernel_that_cannot_be_taken_apart_is_refused(text: str, why: str) -> 
         Library({"odd": text}).closure([Name("odd", "x")])
 
 
+def test_a_class_is_taken_out_whole_with_what_its_methods_need() -> None:
+    text = (
+        "import io\n\n\nclass A(io.RawIOBase):\n    size = 3\n\n    def double(self):\n"
+        "        return twice(self.size)\n\n\ndef twice(x):\n    return TWO * x\n\n\nTWO = 2\n"
+    )
+    found = Library({"odd": text}).closure([Name("odd", "A")])
+    assert sorted(address.name for address in found) == ["A", "TWO", "twice"]
+    assert [item.module for item in found[Name("odd", "A")].imports] == ["io"]
+
+
 def test_every_function_of_every_kernel_can_be_taken_out() -> None:
     library = Library(kernel_sources())
     known = function_modules()
     wanted = [Name(m, n) for n, m in known.items() if m in library.sources]
     for definition in library.closure(wanted).values():
         ast.parse(definition.source)
+
+
+def test_compiled_kernels_and_what_builds_on_them_stay_behind() -> None:
+    sources = {
+        "compiled": "import numba\n",
+        "loops": "from promise.kernels.compiled import compiled\n",
+        "above": "def f():\n    from promise.kernels.loops import loop\n",
+        "plain": "from promise.kernels.low import total\n",
+        "low": "def total(xs):\n    return sum(xs)\n",
+    }
+    assert list(portable(sources)) == ["plain", "low"]
+    carried = kernel_sources()
+    assert {"scores", "encoding", "linear", "boosting_lightgbm"} <= carried.keys()
+    assert not any("numba" in text or "@compiled" in text for text in carried.values())
+
+
+def test_two_kernels_with_a_function_of_one_name_are_both_named() -> None:
+    text = "def score(x):\n    return _part(x)\n\n\ndef _part(x):\n    return x\n"
+    with pytest.raises(ArtifactError, match=r"'high' and 'low' both define 'score'.*rename"):
+        modules_of({"high": text, "low": text})
+    assert modules_of({"low": text, "high": text.replace("score", "rank")}) == {
+        "score": "low", "rank": "high",
+    }  # fmt: skip
 
 
 SNIPPETS = {

@@ -7,6 +7,7 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
@@ -223,8 +224,9 @@ def _register(
     contents = contents_of(
         learned, best, metrics=plain(metrics), seed=options.seed, notes=plain(notes)
     )
+    kept = replace(contents, lineage={**contents.lineage, "order": ground.order})
     return Registry.open().register(
-        ground.name, lambda folder: save_pipeline(best.pipeline, folder, contents)
+        ground.name, lambda folder: save_pipeline(best.pipeline, folder, kept)
     )
 
 

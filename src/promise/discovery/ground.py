@@ -21,6 +21,8 @@ from promise.models.base import ESTIMATORS
 from promise.profiling.checks import Finding, check_split, check_table, schema_with_findings
 from promise.profiling.profile import Profile, profile_source
 from promise.registry.versions import check_name, slug
+from promise.selection.portfolio import families_of
+from promise.training.train import order_told
 from promise.workloads.tabular.label import Label, read_label
 from promise.workloads.tabular.table import Sampling, Table, load_table, table_roles
 
@@ -35,6 +37,8 @@ class Ground:
         Sentences that the user must see beside the result.
     read_s
         What one pass over the data costs.
+    order
+        On which terms the version is trained, as its lineage keeps them.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Ground:
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
     read_s: float
+    order: dict[str, Any]
 
 
 def survey(data: Any, options: Options, watcher: Watcher) -> Ground:
@@ -92,8 +97,10 @@ def survey(data: Any, options: Options, watcher: Watcher) -> Ground:
     warnings = _warnings(fits, table, findings)
     for warning in warnings:
         watcher.warn(warning)
+    order = order_told(data, source, preset=options.preset, columns=roles, target=options.target)
+    order["reading"] = dict(options.reading)
     return Ground(
-        name, source, metric, fits, profile, table, tuple(findings), tuple(warnings), read_s
+        name, source, metric, fits, profile, table, tuple(findings), tuple(warnings), read_s, order
     )
 
 
@@ -129,7 +136,7 @@ def _rows_wanted(source: Source, options: Options) -> int:
 
 
 def _preflight(source: Source, schema: Schema, label: Label, options: Options) -> Preflight:
-    names = options.families or ESTIMATORS.names()
+    names = options.families or families_of(options.preset)
     return preflight(
         replace(source.size(), rows=label.n_source_rows, exact=True),
         schema,

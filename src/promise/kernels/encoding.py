@@ -116,7 +116,7 @@ def fit_columns(
             names["date"].remove(name)
     if plan["dates"]:
         terms += date_terms(names["date"], cycles=cycles)
-    few = hash_sample(columns, rows, FIT_ROWS, seed)
+    few = sample_columns(columns, rows, FIT_ROWS, seed)
     parts = [
         fit_numbers(few, terms, way, plan["missing_indicators"] and way != "quantile")
         for way in number_ways(plan["numbers"])
@@ -126,7 +126,7 @@ def fit_columns(
         category = fit_category(columns, sources, plan)
         parts += [] if category is None else [category]
     if plan["text"] == "svd" and names["text"]:
-        few = hash_sample(columns, rows, TEXT_ROWS, seed)
+        few = sample_columns(columns, rows, TEXT_ROWS, seed)
         for name in names["text"]:
             text = fit_text(few, name, plan["text_size"], seed)
             parts += [] if text is None else [text]
@@ -153,7 +153,7 @@ def date_terms(names: list[str], *, cycles: bool) -> list[list[str]]:
     return terms
 
 
-def hash_sample(
+def sample_columns(
     columns: dict[str, npt.NDArray[Any]], rows: npt.NDArray[np.int64], size: int, seed: int
 ) -> dict[str, npt.NDArray[Any]]:
     """Return about `size` rows chosen by their hashes, or all where there are not many more."""

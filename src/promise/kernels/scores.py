@@ -43,6 +43,8 @@ def score(name: str, y: Array, output: Array, multipliers: Array | None = None) 
             return float(brier_rows(y, output).mean())
         case "ece":
             return score_ece(y, output)
+        case "positive_calibration_error":
+            return score_positive_ece(y, output[:, 1])
         case "r2":
             return score_r2(y, output)
         case "rmse":
@@ -212,13 +214,30 @@ def score_ece(y: Array, output: Array, n_bins: int = 15) -> float:
     return float(np.abs(ece_rows(y, output, n_bins).sum(axis=0)).sum() / len(y))
 
 
+def score_positive_ece(y: Array, chance: Array, n_bins: int = 15) -> float:
+    """Return the mean gap between chances of the positive class and its share, over equal bins.
+
+    The error of the likelier class lets gaps on either side of one half cancel out.
+    """
+    gaps = gaps_by_bin(chance, y == 1, n_bins)
+    return float(np.abs(gaps.sum(axis=0)).sum() / len(y))
+
+
 def ece_rows(y: Array, output: Array, n_bins: int = 15) -> Floats:
     """Return each row's confidence minus correctness, in the column of its bin: (n, n_bins)."""
-    confidence = output.max(axis=1)
-    right = output.argmax(axis=1) == y
-    bins = np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
-    gaps = np.zeros((len(y), n_bins))
-    gaps[np.arange(len(y)), bins] = confidence - right
+    return gaps_by_bin(output.max(axis=1), output.argmax(axis=1) == y, n_bins)
+
+
+def positive_ece_rows(y: Array, output: Array, n_bins: int = 15) -> Floats:
+    """Return each row's chance of the positive class minus its truth, in the column of its bin."""
+    return gaps_by_bin(output[:, 1], y == 1, n_bins)
+
+
+def gaps_by_bin(chance: Array, truth: Array, n_bins: int) -> Floats:
+    """Return each row's chance minus its truth, in the column of the chance's bin: (n, n_bins)."""
+    bins = np.clip(np.ceil(chance * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
+    gaps = np.zeros((len(truth), n_bins))
+    gaps[np.arange(len(truth)), bins] = chance - truth
     return gaps
 
 

@@ -20,6 +20,7 @@ from promise.discovery.export.values import (
     values_of,
 )
 from promise.discovery.export.views import views_of
+from promise.errors import ArtifactError
 
 MODEL_KERNELS = {"boosting", "dense", "model_files", "tree_arrays", "calibrating"}
 PARTS = ("features", "best_model", "predict", "evaluate", "train", "serve", "score")
@@ -50,14 +51,35 @@ def _sources() -> dict[str, str]:
 
 @cache
 def function_modules() -> dict[str, str]:
-    """Return kernel function name to kernel module, where only one module has the name."""
-    found: dict[str, list[str]] = {}
-    for module, text in _sources().items():
+    """Return where each function lives that a template may name: its name to its module."""
+    return modules_of(_sources())
+
+
+def modules_of(sources: Mapping[str, str]) -> dict[str, str]:
+    """Return public function name to the one module that defines it.
+
+    Raises
+    ------
+    ArtifactError
+        When two modules define the same name: a template could not say which it means.
+
+    Examples
+    --------
+    >>> modules_of({"maths": "def double(x):\\n    return 2 * x\\n"})
+    {'double': 'maths'}
+    """
+    found: dict[str, str] = {}
+    for module, text in sources.items():
         for node in ast.parse(text).body:
-            if isinstance(node, ast.FunctionDef):
-                found.setdefault(node.name, []).append(module)
-    known = {name: modules[0] for name, modules in found.items() if len(modules) == 1}
-    return {**known, "hash_sample": "chunked"}
+            if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+                continue
+            other = found.setdefault(node.name, module)
+            if other != module:
+                raise ArtifactError(
+                    f"kernels {other!r} and {module!r} both define {node.name!r}, and an export "
+                    "names functions without their module; rename one of them."
+                )
+    return found
 
 
 def _live(plan: ExportPlan) -> dict[Name, frozenset[str]]:

@@ -13,6 +13,8 @@ from promise.discovery.export.specialise import specialise
 from promise.errors import ArtifactError
 
 PACKAGE = "promise.kernels"
+COMPILED = "compiled"
+"""The kernel module by which others are compiled."""
 
 
 @dataclass(frozen=True, order=True)
@@ -39,7 +41,7 @@ class Import:
 
 @dataclass(frozen=True)
 class Definition:
-    """A function or constant of a kernel, with everything it refers to."""
+    """A function, class or constant of a kernel, with everything it refers to."""
 
     address: Name
     line: int
@@ -162,18 +164,41 @@ class _Module:
 
 @cache
 def kernel_sources() -> Mapping[str, str]:
-    """Return the source text of every kernel module, by its name."""
+    """Return the source text of every kernel module that an export may carry, by its name."""
     import promise.kernels
 
     folder = Path(promise.kernels.__file__).parent
-    return {
-        path.stem: path.read_text(encoding="utf-8")
-        for path in sorted(folder.glob("*.py"))
-        if path.stem != "__init__"
-    }
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))}
+    return portable({name: text for name, text in texts.items() if name != "__init__"})
 
 
-def _imports(module: str, body: Iterable[ast.stmt]) -> Iterator[tuple[str, Name | Import]]:
+def portable(sources: Mapping[str, str]) -> dict[str, str]:
+    """Leave out the kernels that are compiled to machine code, and all that build on them.
+
+    They serve models that are never exported, and an export that carried them would need numba.
+    A kernel is compiled if it imports `promise.kernels.compiled`.
+
+    Examples
+    --------
+    >>> fast = "from promise.kernels.compiled import compiled"
+    >>> above = "from promise.kernels.fast import loop"
+    >>> list(portable({"above": above, "compiled": "", "fast": fast, "plain": "TWO = 2"}))
+    ['plain']
+    """
+    needs = {name: _kernels_used(name, text) for name, text in sources.items()}
+    left_out = {COMPILED}
+    while more := {name for name, used in needs.items() if used & left_out} - left_out:
+        left_out |= more
+    return {name: text for name, text in sources.items() if name not in left_out}
+
+
+def _kernels_used(module: str, text: str) -> set[str]:
+    """Return the kernel modules that one imports, also inside its functions."""
+    found = _imports(module, ast.walk(ast.parse(text)))
+    return {item.module for _, item in found if isinstance(item, Name)}
+
+
+def _imports(module: str, body: Iterable[ast.AST]) -> Iterator[tuple[str, Name | Import]]:
     """Yield what each import statement binds."""
     for node in body:
         if isinstance(node, ast.Import):
@@ -199,11 +224,11 @@ def _imports(module: str, body: Iterable[ast.stmt]) -> Iterator[tuple[str, Name 
 def _spans(
     module: str, tree: ast.Module, lines: list[str]
 ) -> Iterator[tuple[str, tuple[int, int, bool]]]:
-    """Yield (name, (first line, last line, whether a function)) of each definition."""
+    """Yield (name, (first line, last line, whether no constant)) of each definition."""
     for index, node in enumerate(tree.body):
         start = node.lineno
         end = node.end_lineno or start
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
             start = min([start, *(d.lineno for d in node.decorator_list)])
             name, is_function = node.name, True
         elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -217,7 +242,8 @@ def _spans(
         elif isinstance(node, ast.Import | ast.ImportFrom | ast.Expr | ast.If):
             continue
         else:
-            raise ArtifactError(f"kernel {module!r}, line {start}: only functions and constants.")
+            where = f"kernel {module!r}, line {start}"
+            raise ArtifactError(f"{where}: only functions, classes and constants.")
         while start > 1 and lines[start - 2].startswith("#"):
             start -= 1
         yield name, (start, end, is_function)

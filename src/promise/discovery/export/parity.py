@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -108,8 +107,6 @@ def _run(
     """Return the JSON object that each script ends with."""
     try:
         done = run_isolated(folder, scripts, arguments, python, timeout_s)
-        if done.returncode == -signal.SIGABRT:  # a library's thread outlived the interpreter
-            done = run_isolated(folder, scripts, arguments, python, timeout_s)
     except subprocess.TimeoutExpired:
         raise ArtifactError(f"the export's scripts did not end within {timeout_s} s.") from None
     if done.returncode != 0:
