@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from promise.data.columns import Array, Columns
 from promise.kernels.calibrating import apply_temperature
@@ -24,6 +24,32 @@ class Member:
     view: str
     weight: float
     fitted: Fitted
+
+    def predict(self, columns: Columns) -> Array:
+        """Return the output of its model on the matrix of its view, row for row."""
+        request = {MATRIX: columns[matrix_column(self.view)]}
+        if ORDER in columns:
+            request[ORDER] = columns[ORDER]
+        return self.fitted.predict(Columns(request))
+
+
+def save_members(members: tuple[Member, ...], folder: Path) -> list[dict[str, Any]]:
+    """Write each member into a folder of its own and return the list that finds them again."""
+    listed = []
+    for number, member in enumerate(members):
+        home = folder / f"member-{number}"
+        home.mkdir()
+        member.fitted.save(home)
+        listed.append({"view": member.view, "weight": member.weight, "kind": member.fitted.kind})
+    return listed
+
+
+def load_members(listed: list[dict[str, Any]], folder: Path) -> tuple[Member, ...]:
+    """Read back what `save_members` wrote; each resolves through its estimator's entry point."""
+    return tuple(
+        Member(m["view"], m["weight"], load_fitted(m["kind"], folder / f"member-{number}"))
+        for number, m in enumerate(listed)
+    )
 
 
 @dataclass(frozen=True)
@@ -47,11 +73,7 @@ class Blend:
         """Return the blended output, row for row; also the Score stage's verb."""
         total: Array | None = None
         for member in self.members:
-            matrix = columns[matrix_column(member.view)]
-            request = {MATRIX: matrix}
-            if ORDER in columns:
-                request[ORDER] = columns[ORDER]
-            part = member.weight * member.fitted.predict(Columns(request))
+            part = member.weight * member.predict(columns)
             total = part if total is None else total + part
         if total is None:
             raise ValueError("a blend needs at least one member")
@@ -61,14 +83,7 @@ class Blend:
 
     def save(self, folder: Path) -> None:
         """Write each member into a folder of its own."""
-        listed = []
-        for number, member in enumerate(self.members):
-            home = folder / f"member-{number}"
-            home.mkdir()
-            member.fitted.save(home)
-            listed.append(
-                {"view": member.view, "weight": member.weight, "kind": member.fitted.kind}
-            )
+        listed = save_members(self.members, folder)
         data = {"members": listed, "temperature": self.temperature}
         (folder / "blend.json").write_text(json.dumps(data, indent=2), encoding="utf-8")
 
@@ -76,11 +91,7 @@ class Blend:
     def load(cls, folder: Path) -> Self:
         """Read back what `save` wrote; each member resolves through its estimator's entry point."""
         data = json.loads((folder / "blend.json").read_text(encoding="utf-8"))
-        members = tuple(
-            Member(m["view"], m["weight"], load_fitted(m["kind"], folder / f"member-{number}"))
-            for number, m in enumerate(data["members"])
-        )
-        return cls(members, data["temperature"])
+        return cls(load_members(data["members"], folder), data["temperature"])
 
 
 def load_fitted(kind: str, folder: Path) -> Fitted:

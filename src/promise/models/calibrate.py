@@ -13,8 +13,8 @@ from promise.data.columns import Array, Columns, FloatArray
 from promise.errors import ConfigError, DataError
 from promise.kernels.calibrating import fit_platt, log_odds
 from promise.kernels.dense import sigmoid
-from promise.models.base import MATRIX, ORDER, Explainable
-from promise.models.blend import Member, load_fitted, matrix_column
+from promise.models.base import MATRIX, Explainable
+from promise.models.blend import Member, load_members, matrix_column, save_members
 
 Scale = Literal["logit", "probability"]
 SCALES: tuple[Scale, ...] = ("logit", "probability")
@@ -154,14 +154,7 @@ class Calibrated:
 
     def save(self, folder: Path) -> None:
         """Write each member into a folder of its own, and how they are joined."""
-        listed = []
-        for number, member in enumerate(self.members):
-            home = folder / f"member-{number}"
-            home.mkdir()
-            member.fitted.save(home)
-            listed.append(
-                {"view": member.view, "weight": member.weight, "kind": member.fitted.kind}
-            )
+        listed = save_members(self.members, folder)
         data = {"members": listed, "scale": self.scale, "platt": vars(self.platt)}
         (folder / "calibrated.json").write_text(json.dumps(data, indent=2), encoding="utf-8")
 
@@ -169,10 +162,7 @@ class Calibrated:
     def load(cls, folder: Path) -> Self:
         """Read back what `save` wrote; each member resolves through its estimator's entry point."""
         data = json.loads((folder / "calibrated.json").read_text(encoding="utf-8"))
-        members = tuple(
-            Member(m["view"], m["weight"], load_fitted(m["kind"], folder / f"member-{number}"))
-            for number, m in enumerate(data["members"])
-        )
+        members = load_members(data["members"], folder)
         return cls(members, data["scale"], Platt(**data["platt"]))
 
 
@@ -186,10 +176,7 @@ def sum_in_order(parts: list[FloatArray]) -> FloatArray:
 
 def _probabilities(member: Member, columns: Columns) -> FloatArray:
     """Return a member's (n, 2); another shape is refused, since log-odds are of two classes."""
-    request = {MATRIX: columns[matrix_column(member.view)]}
-    if ORDER in columns:
-        request[ORDER] = columns[ORDER]
-    output: FloatArray = member.fitted.predict(Columns(request))
+    output: FloatArray = member.predict(columns)
     if output.ndim != 2 or output.shape[1] != 2:
         raise ConfigError(
             f"calibration joins models of two classes; {member.fitted.kind} answers with shape "

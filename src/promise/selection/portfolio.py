@@ -121,6 +121,19 @@ def portfolio(
     return chosen
 
 
+def families_of(preset: str) -> tuple[str, ...]:
+    """Return the families that a preset tries, in order of first appearance.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such preset.
+    """
+    if preset not in PRESETS:
+        raise ConfigError(f"there is no preset {preset!r}; {near(preset, PRESETS)}")
+    return tuple(dict.fromkeys(family for family, _, _ in PRESETS[preset]))
+
+
 def with_families(listed: Sequence[Listed], families: Sequence[str] | None) -> list[Listed]:
     """Keep the families asked for and the baseline; add those the list does not have."""
     if families is None:
