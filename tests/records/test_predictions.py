@@ -21,8 +21,8 @@ from promise.clock import ManualClock
 from promise.records import segments as segment_files
 from promise.records.machine import machine_id, machine_of
 from promise.records.predictions import PredictionLog
-from promise.records.reading import Place, prune, read_all, read_new, torn
-from promise.records.segments import SegmentWriter, segments
+from promise.records.reading import prune, read_all, torn
+from promise.records.segments import SegmentWriter, read_lines, segments
 
 
 def until(true: Callable[[], Any], seconds: float = 10.0) -> None:
@@ -82,17 +82,20 @@ def test_ids_are_unique_and_ordered_over_restarts_threads_and_a_clock_moved_back
 def test_a_reader_goes_on_where_it_was_and_waits_for_a_torn_line(tmp_path: Path) -> None:
     writer = SegmentWriter(tmp_path / "churn", "m.0", 1 << 20)
     writer.write(line(0) + b"\n" + line(1) + b'\n{"id": "torn', 1000)
-    first, place = read_new(tmp_path, "churn", Place({}))
-    assert [found["n"] for found in first] == [0, 1]
-    assert read_new(tmp_path, "churn", place) == ([], place)
+    ((_, path),) = segments(tmp_path, "churn")
+    first = list(read_lines(path, 0, 1 << 20))
+    assert [found.data for found in first] == [line(0), line(1)]
+    assert [found.data for found in read_lines(path, 0, 1)] == [line(0)]
+    end = first[-1].end
+    assert list(read_lines(path, end, 1 << 20)) == []
     writer.write(b'", "n": 2}\n', 1001)
-    more, place = read_new(tmp_path, "churn", place)
-    assert [found["n"] for found in more] == [2]
+    (more,) = read_lines(path, end, 1 << 20)
+    assert (more.data, more.end) == (b'{"id": "torn", "n": 2}', path.stat().st_size)
     writer.write(b"not json\n" + line(3) + b"\n", 1002)
-    more, place = read_new(tmp_path, "churn", place)
-    assert [found["n"] for found in more] == [3]
+    assert [found.data for found in read_lines(path, more.end, 1 << 20)] == [b"not json", line(3)]
+    assert numbers(tmp_path) == [0, 1, 2, 3]
     writer.close()
-    assert read_new(tmp_path, "nothing", Place({})) == ([], Place({}))
+    assert numbers(tmp_path, "nothing") == []
 
 
 def test_segments_rotate_by_size_and_hour(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from promise.clock import ManualClock
 from promise.errors import DataError
 from promise.records.labels import Labels
 from promise.records.predictions import PredictionLog
-from promise.records.source import logged_source, write_logged
+from promise.records.source import Logged, write_logged
 from promise.state.database import Database
 
 
@@ -46,10 +46,11 @@ def test_only_what_was_known_then_is_learned_from(database: Database, tmp_path: 
     labels.add([{"prediction_id": ids[1], "label": "human", "source": "human"}])
 
     def rows(**given: object) -> list[dict[str, object]]:
-        source = logged_source(
-            tmp_path / "log", "churn", labels, to=tmp_path / "rows.jsonl", **given
-        )  # type: ignore[arg-type]
-        return [row for _, table in source.batches() for row in table.to_pylist()]
+        to = tmp_path / "rows.jsonl"
+        written = write_logged(tmp_path / "log", "churn", labels, to, **given)  # type: ignore[arg-type]
+        found = [json.loads(line) for line in to.read_text(encoding="utf-8").splitlines()]
+        assert written.rows == len(found)
+        return found
 
     now = rows()
     assert [row["prediction_id"] for row in now] == ids[:6]
@@ -68,13 +69,12 @@ def test_what_cannot_be_a_source_is_told_in_words(tmp_path: Path) -> None:
     clock, labels = ManualClock(), Labels(Database("sqlite://"), ManualClock())
     to = tmp_path / "rows.jsonl"
     with pytest.raises(DataError, match="nothing was answered yet"):
-        logged_source(tmp_path / "log", "churn", labels, to=to)
+        write_logged(tmp_path / "log", "churn", labels, to)
     ids = fill(tmp_path / "log", clock, 2)
     with pytest.raises(DataError, match="did you mean 'churn'"):
-        logged_source(tmp_path / "log", "chrun", labels, to=to)
-    with pytest.raises(DataError, match="none of the 2 logged answers"):
-        logged_source(tmp_path / "log", "churn", labels, to=to)
+        write_logged(tmp_path / "log", "chrun", labels, to)
+    assert write_logged(tmp_path / "log", "churn", labels, to) == Logged(rows=0, waiting=2)
     labels.add([{"prediction_id": ids[0], "label": 1}])
     with pytest.raises(DataError, match="have a field 'age'"):
-        logged_source(tmp_path / "log", "churn", labels, to=to, label="age")
+        write_logged(tmp_path / "log", "churn", labels, to, label="age")
     labels.database.close()

@@ -28,7 +28,7 @@ _LOCK = 0x45564E54  # "EVNT": held while numbers are given, so that they follow 
 _LOOKED_UP = 2_000  # ids in one question: SQLite bounds the parameters of a statement
 _TEXT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
 
-_TABLES = Migrations(
+EVENTS = Migrations(
     "events",
     (
         """CREATE TABLE events (
@@ -103,20 +103,26 @@ class Events:
         EventConflict
             When an id is known with another entity, type, time or payload.
         """
-        self.database.migrate(_TABLES)
+        self.database.migrate(EVENTS)
         received = self.clock.now()
         read = [_read(number, entry, model, received) for number, entry in enumerate(given)]
         pairs = zip(read, given, strict=True)
         timed = {event.event_id for event, entry in pairs if entry.get("at")}
         return self.database.run(lambda connection: _keep(connection, read, timed))
 
-    def check(self, model: str, entry: Mapping[str, Any]) -> None:
-        """Raise DataError where an event cannot be kept, without keeping it."""
-        _read(0, entry, model, self.clock.now())
+    def read(self, model: str, entry: Mapping[str, Any]) -> Event:
+        """Return an event as it would be kept, without keeping it; its number is 0.
+
+        Raises
+        ------
+        DataError
+            When it cannot be kept.
+        """
+        return _read(0, entry, model, self.clock.now())
 
     def since(self, number: int, limit: int = 10_000, *, model: str | None = None) -> list[Event]:
         """Return events accepted after this number, in order; of one model or of all."""
-        self.database.migrate(_TABLES)
+        self.database.migrate(EVENTS)
         which = "" if model is None else "AND model = :model "
         query = f"SELECT * FROM events WHERE number > :number {which}ORDER BY number LIMIT :limit"
         with self.database.reading() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -196,6 +197,7 @@ class EvidenceStore:
                 "key": key,
                 "at": now,
                 "payload": json.dumps(payload),
+                "token": secrets.randbits(62),  # no two writings have the same
             }
             # one order for all writers, so that none waits for another in a circle
             for model, version, kind, key, payload in sorted(observations, key=lambda o: o[:4])

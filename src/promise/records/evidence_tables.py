@@ -35,6 +35,11 @@ EVIDENCE = Migrations(
             PRIMARY KEY (model, version, kind, key)
         )""",
         "CREATE INDEX observations_by_time ON observations (model, version, kind, at)",
+        "ALTER TABLE observations ADD COLUMN token BIGINT NOT NULL DEFAULT 0",
+        "DROP INDEX observations_by_time",
+        # tells what changed without a look at the payloads
+        "CREATE INDEX observations_by_time ON observations "
+        "(model, version, kind, at, first_at, key, token)",
     ),
 )
 """The tables of counts and observations."""
@@ -46,8 +51,8 @@ UPSERT_COUNTS = (
     "requests = excluded.requests, errors = excluded.errors, over_ms = excluded.over_ms"
 )
 UPSERT_OBSERVATION = (
-    "INSERT INTO observations (model, version, kind, key, first_at, at, payload) "
-    "VALUES (:model, :version, :kind, :key, :at, :at, :payload) "
+    "INSERT INTO observations (model, version, kind, key, first_at, at, payload, token) "
+    "VALUES (:model, :version, :kind, :key, :at, :at, :payload, :token) "
     "ON CONFLICT (model, version, kind, key) DO UPDATE SET "
-    "at = excluded.at, payload = excluded.payload"
+    "at = excluded.at, payload = excluded.payload, token = excluded.token"
 )

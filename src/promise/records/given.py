@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from promise.data.answer import Answer, Class, Number
+from promise.data.answer import Answer, Class, Decision, Number, truths
 from promise.errors import DataError, near
 from promise.kernels.parsing import label_codes
 
 _KEYS = ("prediction_id", "label", "model", "source", "event_at", "known_at")
 _ID_LENGTH = 200
+_TRUTHS = {"1": 1, "1.0": 1, "true": 1, "0": 0, "0.0": 0, "false": 0}
 LABEL_LENGTH = 10_000
 """So many characters, or parts of a list, a label may have."""
 
@@ -124,13 +125,31 @@ def as_answered(value: Any, answer: Answer) -> Any:
         if known is None:
             raise DataError(f"the label is {value!r:.80}, expected a number.")
         return known
-    if isinstance(answer, Class):
-        code = class_code(value, answer.classes)
+    known_names = truths(answer)
+    if known_names:
+        code = truth_code(value, answer)
         if code is None:
-            close = near(str(value)[:80], answer.classes)
-            raise DataError(f"the label is {value!r:.80}, which is no class of the model; {close}")
-        return answer.classes[code]
+            what = "class" if isinstance(answer, Class) else "outcome"
+            close = near(str(value)[:80], known_names)
+            raise DataError(f"the label is {value!r:.80}, which is no {what} of the model; {close}")
+        return known_names[code]
     return value
+
+
+def truth_code(value: Any, answer: Answer) -> int | None:
+    """Return a label's code; of a decision's outcomes also as true or false, 1 or 0.
+
+    Examples
+    --------
+    >>> truth_code(True, Decision()), truth_code(0, Decision(outcomes=("good", "fraud")))
+    (1, 0)
+    >>> truth_code("fraud", Decision(outcomes=("good", "fraud"))), truth_code(2, Decision())
+    (1, None)
+    """
+    code = class_code(value, truths(answer))
+    if code is not None or not isinstance(answer, Decision) or isinstance(value, list):
+        return code
+    return _TRUTHS.get(str(value).strip().lower())
 
 
 def class_code(value: Any, classes: Sequence[str]) -> int | None:

@@ -97,8 +97,11 @@ class Labels:
         Sending the same value again changes nothing and returns the label as it is kept; another
         value is the next revision. All or none are kept. Raises DataError naming the entry.
 
-        A label whose prediction is known to be another model's is refused. A label is a JSON
-        scalar or a list of them. Times are ISO 8601 texts with a zone (or
+        A label whose prediction is known to be another model's is refused. Whose it is knows at
+        first only the machine that answered; elsewhere the label is kept at once without a model,
+        and that machine's collector notes it (`settle`).
+
+        A label is a JSON scalar or a list of them. Times are ISO 8601 texts with a zone (or
         datetimes); `known_at` is the time of receipt where it is not given; `source` is "api".
         """
         entries = checked(given)
@@ -117,6 +120,24 @@ class Labels:
     def strangers(self, ids: Sequence[str], model: str) -> dict[str, str]:
         """Return which of these predictions are known to be another model's: id to that model."""
         return {id: owner for id, owner in self._models(ids).items() if owner != model}
+
+    def settle(self, owners: Mapping[str, str]) -> None:
+        """Note whose predictions labels are that came before anybody there could know.
+
+        Called on the machine that gave the answers (prediction id to model), so that from then on
+        every machine knows. A label that named another model meanwhile is of the one that answered.
+        """
+        if not owners:
+            return
+        self.database.migrate(LABELS)
+        query = "UPDATE labels SET model = :model WHERE prediction_id = :id AND model <> :model"
+        rows = [{"id": id, "model": model} for id, model in sorted(owners.items())]
+
+        def work(connection: sa.Connection) -> None:
+            wait_in_line(connection)
+            connection.execute(sa.text(query), rows)
+
+        self.database.run(work)
 
     def _placed(self, entries: list[Given]) -> list[Given]:
         """Return the entries with their model, where it is known, and the value in its words."""

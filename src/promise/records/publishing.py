@@ -91,12 +91,6 @@ class CountsPublisher:
         """The name under which this run counts."""
         return self._slot
 
-    @property
-    def unsent(self) -> int:
-        """How many cells the evidence store has not confirmed."""
-        waiting = sum(self._sent.get(key) != cell for key, cell in self._cells.items())
-        return waiting + len(self._left)
-
     def tick(self) -> bool:
         """Save and send what was counted since the last tick; say whether the store took it.
 

@@ -1,10 +1,9 @@
-"""Reading the prediction log: whole lines, from where a reader was; and when segments go."""
+"""Reading the prediction log: its whole lines, its torn ones, and when segments go."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,39 +12,7 @@ import msgspec
 from promise.clock import Clock, SystemClock
 from promise.records.segments import models, read_lines, segments
 
-_READ_BYTES = 64 << 20
 _DAY_S = 86_400.0
-
-
-@dataclass(frozen=True)
-class Place:
-    """How far a reader has come: per segment file, the bytes that were read."""
-
-    offsets: dict[str, int]
-
-
-def read_new(folder: Path, model: str, place: Place) -> tuple[list[dict[str, Any]], Place]:
-    """Return the whole lines written since `place`, and the new place; a torn last line waits.
-
-    At most about 64 MiB are read at once; call again until nothing comes. Lines that are no JSON
-    object are left out.
-    """
-    lines: list[dict[str, Any]] = []
-    offsets: dict[str, int] = {}
-    room = _READ_BYTES
-    for name, path in segments(folder, model):
-        start = end = place.offsets.get(str(name), 0)
-        for line in read_lines(path, start, room):
-            end = line.end
-            parsed = parse_line(line.data)
-            if parsed is not None:
-                lines.append(parsed)
-        offsets[str(name)] = end
-        room -= end - start
-        if room <= 0:
-            offsets = {**place.offsets, **offsets}
-            break
-    return lines, Place(offsets)
 
 
 def parse_line(data: bytes) -> dict[str, Any] | None:

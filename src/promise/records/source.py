@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from promise.data.source import Source, open_source
 from promise.errors import DataError, near
 from promise.records.labels import Label, Labels
 from promise.records.reading import read_all
@@ -84,37 +83,6 @@ def write_logged(
                 file.write(json.dumps(_row(line, kept, label), ensure_ascii=False) + "\n")
                 rows += 1
     return Logged(rows, waiting)
-
-
-def logged_source(
-    folder: Path,
-    model: str,
-    labels: Labels,
-    *,
-    to: Path,
-    as_of: datetime | None = None,
-    label: str = "label",
-    source: str | None = None,
-) -> Source:
-    """Return the labelled answers of a model as a source to train on.
-
-    Parameters
-    ----------
-    to
-        The JSON Lines file that is written and then read; see `write_logged` for the others.
-
-    Raises
-    ------
-    DataError
-        When no answer has a label.
-    """
-    written = write_logged(folder, model, labels, to, as_of=as_of, label=label, source=source)
-    if written.rows == 0:
-        raise DataError(
-            f"none of the {written.waiting:,} logged answers of {model!r} has a label that was "
-            "known by then; send labels with `promise label` or POST /v1/labels."
-        )
-    return open_source(str(to))
 
 
 def _answers(folder: Path, model: str, as_of: datetime | None) -> Iterator[dict[str, Any]]:
