@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from promise.errors import ConfigError
@@ -211,6 +212,7 @@ JSON = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no finding
 @given(
     st.dictionaries(
         st.sampled_from(["name", "promises", "rollout", "experiment", "retrain", "odd"]), JSON
@@ -222,3 +224,38 @@ def test_anything_is_read_or_refused_but_never_crashes(data: dict[str, Any]) -> 
     except ConfigError:
         return
     assert ModelFile.from_json(read.to_json()) == read
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("", "not 0"),
+        ("k" * 65, "not 65"),
+        ("speed of light", "not ' '"),
+        ("größe", "not 'ö'"),
+        ("a.b", "not '.'"),
+        ("a\nb", r"not '\\n'"),
+    ],
+)
+def test_a_promise_is_called_by_letters_and_digits(tmp_path: Path, key: str, why: str) -> None:
+    clause = {"that": "memory", "at_most": "8GB"}
+    with pytest.raises(ConfigError, match=f"^here: a promise is called .*{why}"):
+        model_file({"promises": {key: clause}}, "here")
+    quoted = json.dumps(key)
+    before = f'name = "churn"\n# {quoted} is no name\n[promises]\n'
+    inside = (
+        before + f'on = {{ that = "accuracy", at_least = 0.5 }}\n{quoted} = {{ }}\n\n[retrain]\n'
+    )
+    table = before + f'[promises.{quoted}]\nthat = "memory"\n'
+    split = before + f'{quoted} = {{ on_break = [\n"alert",\n] }}\n[retrain]\n'
+    for text, line in ((inside, 5), (table, 4), (split, 6)):
+        path = tmp_path / "promise.toml"
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError, match=rf"promise.toml, line {line}: a promise is called"):
+            read_model_file(path)
+
+
+@given(st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True))
+def test_every_such_name_is_taken(key: str) -> None:
+    read = model_file({"promises": {key: {"that": "memory", "at_most": "8GB"}}}, "here")
+    assert read.promises[0].key == key

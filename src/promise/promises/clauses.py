@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, get_args
@@ -14,6 +15,9 @@ from promise.promises.units import SPAN_S, expected, quantity
 
 KEYS = ("that", "at_most", "at_least", "warn", "due", "on_break", "of", "grace")
 """What a promise may say."""
+
+KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""How a promise may be called: it is told in tables, alerts, metrics and urls."""
 
 ACTIONS: tuple[Action, ...] = get_args(Action)
 """What may follow a break."""
@@ -32,12 +36,27 @@ def read_promise(where: str, key: str, data: object) -> Promise:
     ...
     promise.errors.ConfigError: here: promises.size: less is better for memory; say at_most = "8GB".
     """
+    if not KEY.fullmatch(key):
+        raise ConfigError(f"{where}: {wrong_key(key)}")
     if not isinstance(data, Mapping):
         raise ConfigError(
             f"{where}: promises.{key} is {data!r}; expected a table such as "
             '{ that = "request_errors", at_most = 0.01 }.'
         )
     return _Clause(f"{where}: promises.{key}", key, data).promise()
+
+
+def wrong_key(key: str) -> str:
+    """Say why a promise cannot be called so, and how it could.
+
+    Examples
+    --------
+    >>> wrong_key("speed!")
+    "a promise is called 'speed!'; expected 1 to 64 letters, digits, `_` and `-`, not '!'."
+    """
+    odd = next((letter for letter in key if not KEY.fullmatch(letter)), None)
+    why = f"not {odd!r}" if odd is not None else f"not {len(key):,}"
+    return f"a promise is called {key!r:.80}; expected 1 to 64 letters, digits, `_` and `-`, {why}."
 
 
 @dataclass(frozen=True)

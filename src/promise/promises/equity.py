@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from promise.data.answer import Answer, Class
+from promise.data.answer import Answer, Class, Decision, truths
 from promise.data.columns import Array
 from promise.kernels import scores
 from promise.metrics.fairness import MIN_ROWS, Disparity, disparity, group_names
@@ -36,10 +36,15 @@ def judge_fairness(
         `demographic_parity_*` alone.
     output
         Probabilities, shape (n, n_classes).
+    multipliers
+        Of the decision; of several actions they say which rows are not simply let through.
     group
         The protected column's values, shape (n,); a number of many values is cut into quarters.
     """
-    if not isinstance(answer, Class):
+    if isinstance(answer, Decision) and multipliers is None:
+        reason = f"{promise.that} needs the score from which the policy acts; it names none."
+        return Verdict.unknown(promise, reason)
+    if not isinstance(answer, Class | Decision):
         kind = type(answer).__name__
         return Verdict.unknown(
             promise, f"{promise.that} compares decisions between classes; this answer is a {kind}."
@@ -58,7 +63,7 @@ def judge_fairness(
         None if y is None else y[: look.rows],
         scores.decide(output, multipliers)[: look.rows],
         group_names(group)[: look.rows],
-        n_classes=answer.n_classes,
+        n_classes=len(truths(answer)),
         alpha_low=low,
         alpha_high=high,
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from promise.data.answer import Class, Number
+from promise.data.answer import Class, Decision, Number
 from promise.errors import ConfigError, near
 from promise.metrics.fairness import MEASURES as FAIRNESS
 from promise.metrics.pointwise import METRICS, metric_named
@@ -105,7 +105,7 @@ def measure_named(name: str) -> Measure:
     if name in FAIRNESS:
         side: Side = "at_least" if name.endswith("_ratio") else "at_most"
         return Measure(name, "fairness", side, units.PLAIN, 0, 1, "gate")
-    for answer in (Class(("no", "yes")), Number()):
+    for answer in (Class(("no", "yes")), Number(), Decision()):
         try:
             metric = metric_named(name, answer)
         except ConfigError:

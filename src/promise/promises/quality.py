@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from promise.data.answer import Answer, Class
+from promise.data.answer import Answer, truths
 from promise.data.columns import Array
 from promise.errors import ConfigError
 from promise.kernels import scores
@@ -29,7 +29,7 @@ from promise.promises.verdict import ALPHA, KEPT_ALPHA, Status, Verdict, status_
 MIN_OF_CLASS = 10
 """Labels of either of two classes below which metrics that set them apart are not judged."""
 
-_OF_ALL_ROWS = ("accuracy", "brier", "ece")
+_OF_ALL_ROWS = ("accuracy", "brier", "ece", "positive_calibration_error")
 _SEED = 7
 _BROKEN, _KEPT = -math.log(ALPHA), -math.log(KEPT_ALPHA)
 
@@ -64,6 +64,7 @@ def judge_metric(
 
     Examples
     --------
+    >>> from promise.data.answer import Class
     >>> quality = Promise("quality", "accuracy", at_least=0.75)
     >>> right = np.arange(1000) % 5 > 0
     >>> output = np.where(right[:, None], [[0.1, 0.9]], [[0.9, 0.1]])
@@ -94,7 +95,8 @@ def judge_metric(
 
 def _too_few(promise: Promise, metric: Metric, answer: Answer, y: Array) -> Verdict | None:
     """Return UNKNOWN where one of two classes is too rare for metrics that set them apart."""
-    if not isinstance(answer, Class) or answer.n_classes != 2 or metric.name in _OF_ALL_ROWS:
+    known = truths(answer)
+    if len(known) != 2 or metric.name in _OF_ALL_ROWS:
         return None
     counts = np.bincount(np.asarray(y, dtype=np.int64), minlength=2)
     rare = int(counts.argmin())
@@ -104,7 +106,7 @@ def _too_few(promise: Promise, metric: Metric, answer: Answer, y: Array) -> Verd
     defined = "" if seen else f"{metric.name} is undefined on these {len(y):,} rows: "
     needed = max(1, math.ceil(len(y) * MIN_OF_CLASS / seen) - len(y)) if seen else None
     reason = (
-        f"{defined}{seen} labels of the class {answer.classes[rare]!r} were seen; "
+        f"{defined}{seen} labels of the class {known[rare]!r} were seen; "
         f"{metric.name} is judged from {MIN_OF_CLASS} of each class."
     )
     return Verdict.unknown(promise, reason, n=len(y), needed=needed)
@@ -157,7 +159,7 @@ def _accuracy(promise: Promise, n: int, wrong: int) -> Verdict:
 
 def _brier(promise: Promise, answer: Answer, y: Array, output: Array) -> Verdict:
     """Judge a mean of bounded losses, at every label."""
-    widest = 1.0 if isinstance(answer, Class) and answer.n_classes == 2 else 2.0
+    widest = 1.0 if len(truths(answer)) == 2 else 2.0
     losses = np.clip(scores.brier_rows(y, output) / widest, 0.0, 1.0)
     measured, bound = float(losses.mean()) * widest, promise.bound / widest
     status: Status = "UNKNOWN"

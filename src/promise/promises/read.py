@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from promise.errors import ConfigError, near
-from promise.promises.clauses import read_promise
+from promise.promises.clauses import KEY, read_promise, wrong_key
 from promise.promises.defaults import DEFAULT_PROMISES
 from promise.promises.spec import ModelFile, Promise, RolloutPlan
 from promise.promises.units import SPAN_S, expected, quantity
@@ -34,14 +34,40 @@ def read_model_file(path: Path) -> ModelFile:
         the key.
     """
     try:
-        read = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        read = tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file.") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}.") from error
+    _refuse_keys(read, text, str(path))
     return model_file(read, str(path))
+
+
+def _refuse_keys(read: Mapping[str, Any], text: str, where: str) -> None:
+    """Refuse a promise that cannot be called so, with the line on which it is."""
+    clauses = read.get("promises")
+    for key in clauses if isinstance(clauses, Mapping) else ():
+        if not KEY.fullmatch(key):
+            raise ConfigError(f"{where}, line {_line_of(key, text)}: {wrong_key(key)}")
+
+
+def _line_of(key: str, text: str) -> int:
+    """Return the line on which a promise is whole: up to it the file is read and has it.
+
+    A parsed file tells no positions, and a search for the key would find it in comments too.
+    """
+    lines = text.splitlines(keepends=True)
+    for number in range(1, len(lines)):
+        try:
+            found = tomllib.loads("".join(lines[:number])).get("promises")
+        except tomllib.TOMLDecodeError:
+            continue  # in the middle of an array or a text of several lines
+        if isinstance(found, Mapping) and key in found:
+            return number
+    return len(lines)
 
 
 def model_file(data: Mapping[str, Any], where: str) -> ModelFile:

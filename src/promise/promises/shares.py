@@ -66,24 +66,10 @@ def judge_share(
         status = "BROKEN"
     elif log_e_below(n, k, share) >= -math.log(KEPT_ALPHA):
         status = "KEPT"
-    low, high = share_interval(n, k, alpha_low=ALPHA, alpha_high=KEPT_ALPHA)
-    needed = _needed(n, k, share) if status == "UNKNOWN" else None
     shared = status == "BROKEN" and stable is not None and _also_broken((n, k), stable, share)
-    return Verdict(
-        promise.key,
-        promise.that,
-        status,
-        promise.bound,
-        measured=k / n,
-        low=low,
-        high=high,
-        n=n,
-        needed=needed,
-        warns=_warns(promise, (n, k), (n if n_warn is None else n_warn, k_warn), share),
-        shared=shared,
-        reason=_reason(promise, status, n, k, share, needed, shared),
-        tolerated=share,
-    )
+    warns = _warns(promise, (n, k), (n if n_warn is None else n_warn, k_warn), share)
+    interval = share_interval(n, k, alpha_low=ALPHA, alpha_high=KEPT_ALPHA)
+    return _verdict(promise, status, (n, k), share, interval, warns=warns, shared=shared)
 
 
 def judge_live_share(
@@ -114,28 +100,44 @@ def judge_live_share(
     n, k = watched.n, watched.k
     if n <= 0:
         return Verdict.unknown(promise, "no requests were seen yet.")
-    low, high = share_interval(n, k, alpha_low=1 / THRESHOLD, alpha_high=KEPT_ALPHA)
     status: Status = "BROKEN" if watched.alarmed else "UNKNOWN"
     if not watched.alarmed and log_e_below(n, k, share) >= -math.log(KEPT_ALPHA):
         status = "KEPT"
-    needed = _needed(n, k, share) if status == "UNKNOWN" else None
     warns = watched.alarmed
     if promise.warn is not None and promise.that == "request_errors":
         warns = warns or watch_share(buckets, promise.warn).alarmed
     elif promise.warn is not None and warned:
         warns = warns or watch_share(warned, share).alarmed
+    interval = share_interval(n, k, alpha_low=1 / THRESHOLD, alpha_high=KEPT_ALPHA)
+    return _verdict(promise, status, (n, k), share, interval, warns=warns)
+
+
+def _verdict(
+    promise: Promise,
+    status: Status,
+    seen: tuple[int, int],
+    share: float,
+    interval: tuple[float, float],
+    *,
+    warns: bool,
+    shared: bool = False,
+) -> Verdict:
+    """Return the verdict on (n, k) requests, with its reason and how many are still needed."""
+    n, k = seen
+    needed = _needed(n, k, share) if status == "UNKNOWN" else None
     return Verdict(
         promise.key,
         promise.that,
         status,
         promise.bound,
         measured=k / n,
-        low=low,
-        high=high,
+        low=interval[0],
+        high=interval[1],
         n=n,
         needed=needed,
         warns=warns,
-        reason=_reason(promise, status, n, k, share, needed, False),
+        shared=shared,
+        reason=_reason(promise, status, n, k, share, needed, shared),
         tolerated=share,
     )
 
