@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import random
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
-import redis
+from tests.features.places import Place
 
 from promise.features.declare import Count, Distinct, Last, Mean, Rate, Recency, Sum
 from promise.features.event import Event, Label, Record
@@ -18,11 +15,7 @@ from promise.features.online import Online
 from promise.features.sets import FeatureSet
 from promise.features.store import Store
 from promise.features.stores.folding import fold_long_tails
-from promise.features.stores.memory import MemoryStore
-from promise.features.stores.redis import RedisStore
-from promise.features.stores.sqlite import SQLiteStore
 from promise.features.view import FeatureView
-from promise.state.database import Database
 
 HOUR_US = 3_600_000_000
 SET = FeatureSet(
@@ -85,32 +78,12 @@ def through(store: Store, records: list[Record]) -> list[np.ndarray]:
     return vectors
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """Yield an empty store of each kind; what it kept in Redis is removed."""
-    if request.param == "memory":
-        made: Store = MemoryStore(tmp_path)
-    elif request.param == "sqlite":
-        made = SQLiteStore(Database(f"sqlite:///{tmp_path}/promise.db"))
-    else:
-        url = f"{request.getfixturevalue('redis_server')}/5"
-        prefix = f"test:{{{uuid.uuid4().hex[:12]}}}"
-        made = RedisStore(url, prefix=prefix, timeout_s=5)
-    yield made
-    made.close()
-    if isinstance(made, SQLiteStore):
-        made.database.close()
-    if isinstance(made, RedisStore):
-        with redis.Redis.from_url(url) as client:
-            for name in client.scan_iter(match=prefix + "*"):
-                client.delete(name)
-
-
-def test_a_store_changes_no_bit(store: Store) -> None:
+@pytest.mark.parametrize("place", ["journal", "sqlite", "redis"], indirect=True)
+def test_a_store_changes_no_bit(place: Place) -> None:
     records = stream(250)
     online = Online(SET)
     expected = [vector for one in records if (vector := online.take(one)) is not None]
-    found = through(store, records)
+    found = through(place.open(), records)
     assert len(found) == len(expected) == 250
     assert np.array(found).tobytes() == np.array(expected).tobytes()
     # every feature had something to tell

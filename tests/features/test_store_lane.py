@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import signal
 import socket
@@ -196,22 +195,13 @@ async def test_a_redis_url_that_is_none_is_told() -> None:
 
 
 @pytest.fixture
-def postgres(postgres_url: str) -> Iterator[PostgresStore]:
+def postgres(postgres_schema: str) -> Iterator[PostgresStore]:
     """Yield a store in a schema of its own."""
-    url = sa.make_url(postgres_url)
-    schema = f"t{os.getpid()}_{time.monotonic_ns()}"
-    admin = Database(postgres_url)
-    with admin.transaction() as connection:
-        connection.execute(sa.text(f"CREATE SCHEMA {schema}"))
-    own = url.update_query_dict({"options": f"-csearch_path={schema}"})
-    database = Database(own.render_as_string(hide_password=False))
+    database = Database(postgres_schema)
     store = PostgresStore(database)
     yield store
     store.close()
     database.close()
-    with admin.transaction() as connection:
-        connection.execute(sa.text(f"DROP SCHEMA {schema} CASCADE"))
-    admin.close()
 
 
 def end_connections(store: PostgresStore) -> None:

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from promise.data.schema import Field
-from promise.features.values import column_of, reader
+from promise.features.values import column_of, date_check, reader
 from promise.kernels.parsing import parse_column
 
 CHECKED = settings(deadline=None, max_examples=150)
@@ -177,3 +177,16 @@ def test_neighbours_change_nothing(values: list[Any]) -> None:
             assert np.array_equal(together, alone, equal_nan=True)
         else:
             assert together.tolist() == alone
+
+
+@CHECKED
+@given(
+    st.one_of(spelled, nearly, odd, padded, integers, floats, st.none()),
+    st.sampled_from([None, "%d/%m/%Y|iso", "%Y%m%d"]),
+)
+def test_a_date_is_told_from_what_is_neither_date_nor_missing(
+    value: Any, format: str | None
+) -> None:
+    field = Field("x", "date", format=format, nulls=NULLS)
+    missing = value is None or (isinstance(value, str) and value.strip() in ("", *NULLS))
+    assert date_check(field)(value) == (missing or not np.isnat(twin(value, field)))

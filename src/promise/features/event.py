@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from math import isfinite
 
 import msgspec
@@ -12,6 +13,7 @@ from promise.errors import DataError
 LARGEST = 1e11  # amounts beyond this are no amounts, and would overflow exact sums
 LATEST_US = 1 << 60  # far beyond the year 30000
 AMOUNT = "amount"
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 class Event(msgspec.Struct, frozen=True, tag="event"):
@@ -147,6 +149,17 @@ def unpacked(payload: bytes) -> Record:
             f"a stored record of {len(payload)} bytes is no event and no label ({error}); "
             "restore the store from its last export"
         ) from error
+
+
+def micros_of(moment: datetime) -> int:
+    """Return a moment as events count time: microseconds since 1970.
+
+    Examples
+    --------
+    >>> micros_of(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
+    1000000
+    """
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def refuse_future(event: Event, now_us: int, skew_us: int) -> None:

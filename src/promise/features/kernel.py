@@ -189,7 +189,11 @@ class Kernel:
 
     def dump(self, state: Ring) -> bytes:
         """Return the state as bytes, marked with the declarations that it was kept for."""
-        return self._mark + state.dump()
+        return self.marked(state.dump())
+
+    def marked(self, state: bytes) -> bytes:
+        """Return a ring's own bytes with the mark of these declarations."""
+        return self._mark + state
 
     def load(self, blob: bytes) -> Ring:
         """Read back what `dump` wrote.

@@ -82,7 +82,7 @@ def replay(features: FeatureSet, history: History, *, threads: int = 2) -> Matri
 
 
 def _replay_kernel(kernel: Kernel, history: History, times: Times, out: Matrix) -> None:
-    codes = _entity_codes([history.text(role) for role in kernel.entity], len(history))
+    codes = entity_codes([history.text(role) for role in kernel.entity], len(history))
     once = history.first == np.arange(len(history))
     rows = np.flatnonzero(once & (codes >= 0))
     if not kernel.entity:  # nothing is kept, so each event stands alone
@@ -146,7 +146,7 @@ def _walk(kernel: Kernel, history: History, groups: Groups, apart: Ints, out: Ma
             kernel.learn(states[int(owners[place])], history.label(place))
 
 
-def _entity_codes(roles: Sequence[Coded], n_rows: int) -> Ints:
+def entity_codes(roles: Sequence[Coded], n_rows: int) -> Ints:
     """Return one number for each entity, −1 where a role is missing."""
     mixed = np.zeros(n_rows, np.int64)
     missing = np.zeros(n_rows, bool)

@@ -31,6 +31,7 @@ PARTS = {"Y": r"(\d{4})", "m": r"(\d\d)", "d": r"(\d\d)", "H": r"(\d\d)", "M": r
 FULL = (["Y", "d", "m"], ["H", "M", "Y", "d", "m"], ["H", "M", "S", "Y", "d", "m"])
 """Which parts make a date that needs no guess."""
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 — naive, since fields hold times in UTC
+EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 PER_SECOND = {"epoch_s": 1e6, "epoch_ms": 1e3, "epoch_us": 1.0}
 REMEMBERED = 4096
@@ -143,10 +144,42 @@ def text_reader(field: Field) -> Read:
     return read
 
 
+def date_formats(field: Field) -> list[str]:
+    """Return the formats that a date is kept in: `iso`, `epoch_…` or patterns, the first one first.
+
+    Examples
+    --------
+    >>> date_formats(Field("day", "date", format="%d/%m/%Y|iso"))
+    ['%d/%m/%Y', 'iso']
+    """
+    return (field.format or "iso").split("|")
+
+
+def date_check(field: Field) -> Callable[[Any], bool]:
+    """Return what tells a date, or what stands for a missing one, from all that is neither.
+
+    Readers take both for missing, as files are read; a request is told of the difference.
+
+    Examples
+    --------
+    >>> reads = date_check(Field("day", "date", nulls=("?",)))
+    >>> reads("2026-01-31"), reads(" ? "), reads(None), reads("noon"), reads("2026-02-30")
+    (True, True, True, False, False)
+    """
+    read, missing = date_reader(field), frozenset(("", *field.nulls))
+
+    def check(value: Any) -> bool:
+        if value is None or read(value) is not None:
+            return True
+        return isinstance(value, str) and value.strip() in missing
+
+    return check
+
+
 def date_reader(field: Field) -> Read:
     """Return what reads a date: the usual spellings at once, the others by the kernel."""
     missing = frozenset(("", *field.nulls))
-    first = (field.format or "iso").split("|")[0]
+    first = date_formats(field)[0]
     if first in PER_SECOND:
         return epoch_reader(field, PER_SECOND[first])
     strict = iso_time if first == "iso" else pattern_reader(first)
@@ -195,11 +228,9 @@ def iso_time(text: str) -> int | None:
         return None
     try:
         time = datetime.fromisoformat(text)
-        if time.tzinfo is not None:
-            time = time.astimezone(UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
-    return (time - EPOCH) // MICROSECOND
+    return (time - (EPOCH if time.tzinfo is None else EPOCH_UTC)) // MICROSECOND
 
 
 def pattern_reader(pattern: str) -> Callable[[str], int | None]:

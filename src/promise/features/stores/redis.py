@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from promise.errors import ConfigError, MissingExtra
 from promise.features.store import Entry, Held, Lifetimes, Reach
@@ -24,7 +24,31 @@ PREFIX = "promise:{features}"
 """Before every key; the braces keep all of them in one slot of a Redis Cluster."""
 
 
-class RedisStore:
+class _Connected:
+    """What both stores have: one connection pool, and every machine sees their state."""
+
+    _asynchronous: ClassVar[bool] = False
+    _client: Any
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = PREFIX,
+        lifetimes: Lifetimes | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._errors, retry = _errors_and_retry(asynchronous=self._asynchronous)
+        self._calls = Calls(url, prefix, lifetimes or Lifetimes(), timeout_s)
+        self._client = _opened(url, timeout_s, retry, asynchronous=self._asynchronous)
+
+    @property
+    def reach(self) -> Reach:
+        """Every machine that reaches the server."""
+        return "cluster"
+
+
+class RedisStore(_Connected):
     """Keeps event state in Redis for tools and threads that wait.
 
     Set Redis to `maxmemory-policy noeviction`: with eviction it forgets entities before their
@@ -46,24 +70,7 @@ class RedisStore:
         When the `redis` extra is not installed.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        prefix: str = PREFIX,
-        lifetimes: Lifetimes | None = None,
-        timeout_s: float = TIMEOUT_S,
-    ) -> None:
-        self._errors, retry = _errors_and_retry()
-        from redis import Redis
-
-        self._calls = Calls(url, prefix, lifetimes or Lifetimes(), timeout_s)
-        self._client: Redis = _opened(Redis, url, timeout_s, retry)
-
-    @property
-    def reach(self) -> Reach:
-        """Every machine that reaches the server."""
-        return "cluster"
+    _client: Redis
 
     def exchange(self, event_id: str, at: int, keys: Sequence[str], payload: bytes) -> list[Held]:
         """Append the event to every entity, and return what each held before it."""
@@ -141,7 +148,7 @@ class RedisStore:
             self._calls.tell(error)
 
 
-class AsyncRedisStore:
+class AsyncRedisStore(_Connected):
     """Keeps event state in Redis for an event loop: one awaited round trip for each call.
 
     Parameters
@@ -150,24 +157,8 @@ class AsyncRedisStore:
         As for `RedisStore`; both see the same state.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        prefix: str = PREFIX,
-        lifetimes: Lifetimes | None = None,
-        timeout_s: float = TIMEOUT_S,
-    ) -> None:
-        self._errors, retry = _errors_and_retry(asynchronous=True)
-        from redis.asyncio import Redis
-
-        self._calls = Calls(url, prefix, lifetimes or Lifetimes(), timeout_s)
-        self._client: AsyncRedis = _opened(Redis, url, timeout_s, retry)
-
-    @property
-    def reach(self) -> Reach:
-        """Every machine that reaches the server."""
-        return "cluster"
+    _asynchronous = True
+    _client: AsyncRedis
 
     async def exchange(
         self, event_id: str, at: int, keys: Sequence[str], payload: bytes
@@ -212,7 +203,7 @@ class AsyncRedisStore:
             self._calls.tell(error)
 
 
-def _errors_and_retry(*, asynchronous: bool = False) -> tuple[tuple[type[Exception], ...], Any]:
+def _errors_and_retry(*, asynchronous: bool) -> tuple[tuple[type[Exception], ...], Any]:
     """Return what the client may raise, and how it tries again: once, over a new connection.
 
     That is safe, because an event counts once by its id.
@@ -236,7 +227,11 @@ def _no_script() -> type[Exception]:
     return NoScriptError
 
 
-def _opened(kind: Any, url: str, timeout_s: float, retry: Any) -> Any:
+def _opened(url: str, timeout_s: float, retry: Any, *, asynchronous: bool) -> Any:
+    import redis
+    import redis.asyncio
+
+    kind: Any = redis.asyncio.Redis if asynchronous else redis.Redis
     try:
         return kind.from_url(
             url,

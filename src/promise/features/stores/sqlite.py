@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,11 +40,11 @@ FEATURE_STATE = Migrations(
 )
 """An entity's row is its snapshot and framed tail; an event's row tells the versions it gave."""
 
-_KNOWN = sa.text("SELECT given FROM feature_events WHERE event_id = :id AND seen_us > :after")
+# these three are sent by the driver itself: they are most of what an exchange costs
+_KNOWN = "SELECT given FROM feature_events WHERE event_id = :id AND seen_us > :after"
 # past its lifetime an entity starts anew, one version further, so that no compaction under way
 # and no cached vector of its former life fits it
-_APPEND = sa.text(
-    """INSERT INTO feature_entities AS e (key, base, version, snapshot, tail, until_us)
+_APPEND = """INSERT INTO feature_entities AS e (key, base, version, snapshot, tail, until_us)
     VALUES (:key, :now, :now + 1, NULL, :frame, :until)
     ON CONFLICT (key) DO UPDATE SET
         base = CASE WHEN e.until_us <= :now THEN e.version + 1 ELSE e.base END,
@@ -52,8 +54,7 @@ _APPEND = sa.text(
                ELSE CAST(e.tail || excluded.tail AS BLOB) END,
         until_us = MAX(e.until_us, excluded.until_us)
     RETURNING base, version, snapshot, tail"""
-)
-_NOTE = sa.text(
+_NOTE = (
     "INSERT INTO feature_events (event_id, given, seen_us) VALUES (:id, :given, :now) "
     "ON CONFLICT (event_id) DO UPDATE SET given = excluded.given, seen_us = excluded.seen_us"
 )
@@ -138,16 +139,17 @@ class SQLiteStore:
     ) -> dict[str, Held]:
         now = self._now_us()
         after = now - self.lifetimes.remember_us
-        known = connection.execute(_KNOWN, {"id": event_id, "after": after}).scalar()
-        if known is not None:
-            return _as_before(json.loads(known), keys, _rows(connection, keys, now))
-        values = {"now": now, "frame": frame, "until": self.lifetimes.until_us(at, now)}
-        before, given = {}, {}
-        for key in keys:
-            row = connection.execute(_APPEND, {"key": key, **values}).one()
-            before[key] = held(row.base, row.snapshot, unframed(row.tail[: -len(frame)]))
-            given[key] = row.version
-        connection.execute(_NOTE, {"id": event_id, "given": json.dumps(given), "now": now})
+        with _driver(connection) as cursor:
+            known = cursor.execute(_KNOWN, {"id": event_id, "after": after}).fetchone()
+            if known is not None:
+                return _as_before(json.loads(known[0]), keys, _rows(connection, keys, now))
+            values = {"now": now, "frame": frame, "until": self.lifetimes.until_us(at, now)}
+            before, given = {}, {}
+            for key in keys:
+                row = cursor.execute(_APPEND, {"key": key, **values}).fetchone()
+                base, given[key], snapshot, tail = row
+                before[key] = held(base, snapshot, unframed(tail[: -len(frame)]))
+            cursor.execute(_NOTE, {"id": event_id, "given": json.dumps(given), "now": now})
         return before
 
     def compact(self, key: str, expected_version: int, snapshot: bytes) -> bool:
@@ -213,21 +215,35 @@ class SQLiteStore:
         return taken
 
     def _import(self, connection: sa.Connection, part: list[Entry], replace: bool) -> int:
-        now, taken = self._now_us(), 0
-        for entry in part:
-            values: dict[str, Any] = {
+        now = self._now_us()
+        rows: list[dict[str, Any]] = [
+            {
                 "key": entry.key, "now": now, "n": len(entry.tail), "snapshot": entry.snapshot,
                 "tail": joined(entry.tail), "until": now + self.lifetimes.retention_us,
                 "replace": replace,
-            }  # fmt: skip
-            taken += connection.execute(_IMPORT, values).rowcount
-        return taken
+            }
+            for entry in part
+        ]  # fmt: skip
+        return int(connection.execute(_IMPORT, rows).rowcount)
 
     def close(self) -> None:
         """Leave the database to its owner, who closes it."""
 
     def _now_us(self) -> int:
         return int(self.clock.now().timestamp() * 1e6)
+
+
+@contextlib.contextmanager
+def _driver(connection: sa.Connection) -> Iterator[sqlite3.Cursor]:
+    """Yield a cursor within the connection's transaction; its errors are SQLAlchemy's."""
+    driver: Any = connection.connection.driver_connection
+    cursor: sqlite3.Cursor = driver.cursor()
+    try:
+        yield cursor
+    except sqlite3.Error as error:
+        raise sa.exc.OperationalError("an exchange of event state", {}, error) from error
+    finally:
+        cursor.close()
 
 
 _Row = tuple[int, bytes | None, tuple[bytes, ...]]
