@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from promise.data.answer import Answer, Class
+from promise.data.answer import Answer, Class, Decision
 from promise.data.columns import Columns
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.policy import PREDICTION, PROBABILITY
@@ -17,15 +17,25 @@ TOP = 5
 
 
 def answer_rows(pipeline: Pipeline, answers: Columns) -> list[dict[str, Any]]:
-    """Return answer columns as plain dictionaries, one for each row."""
+    """Return answer columns as plain dictionaries, one for each row.
+
+    Whatever else the policy answers stands beside the prediction under its own name.
+    """
     predictions = answers[PREDICTION].tolist()
     answer = pipeline.task.answer
-    if not isinstance(answer, Class):
-        return [{PREDICTION: value} for value in predictions]
-    return [
-        class_answer(answer, value, shares.tolist())
-        for value, shares in zip(predictions, answers[PROBABILITY], strict=True)
-    ]
+    if isinstance(answer, Class):
+        shares = answers[PROBABILITY]
+        rows = [
+            class_answer(answer, value, row.tolist())
+            for value, row in zip(predictions, shares, strict=True)
+        ]
+    else:
+        rows = [{PREDICTION: value} for value in predictions]
+    for name in answers:
+        if name not in (PREDICTION, PROBABILITY):
+            for row, value in zip(rows, answers[name].tolist(), strict=True):
+                row[name] = value
+    return rows
 
 
 def class_answer(answer: Class, decided: str, shares: Sequence[float]) -> dict[str, Any]:
@@ -42,30 +52,39 @@ def class_answer(answer: Class, decided: str, shares: Sequence[float]) -> dict[s
     return {PREDICTION: decided, PROBABILITY: {answer.classes[i]: shares[i] for i in top}}
 
 
-def answer_schema(answer: Answer) -> dict[str, Any]:
-    """Return the JSON schema of one answer, for OpenAPI."""
+def answer_schema(pipeline: Pipeline) -> dict[str, Any]:
+    """Return the JSON schema of one answer, for OpenAPI.
+
+    What the policy adds is not required, since an answer of last resort lacks it.
+    """
+    found = _schema(pipeline.task.answer)
+    return {**found, "properties": {**found["properties"], **pipeline.decide.extras()}}
+
+
+def _schema(answer: Answer) -> dict[str, Any]:
+    if isinstance(answer, Decision):
+        return _object({PREDICTION: {"enum": list(answer.actions), "title": "Prediction"}})
     if not isinstance(answer, Class):
         prediction: dict[str, Any] = {"type": "number", "title": "Prediction"}
         unit = getattr(answer, "unit", None)
         if unit:
             prediction["description"] = f"In {unit}."
-        return {
-            "type": "object",
-            "properties": {PREDICTION: prediction},
-            "required": [PREDICTION],
-        }
+        return _object({PREDICTION: prediction})
     share = {"type": "number", "minimum": 0, "maximum": 1}
     shown = "every class" if answer.n_classes <= MANY_CLASSES else f"the {TOP} likeliest classes"
-    return {
-        "type": "object",
-        "properties": {
-            PREDICTION: {"enum": list(answer.classes), "title": "Prediction"},
+    named = [*answer.classes, *([] if answer.unknown is None else [answer.unknown])]
+    return _object(
+        {
+            PREDICTION: {"enum": named, "title": "Prediction"},
             PROBABILITY: {
                 "type": "object",
                 "title": "Probability",
                 "description": f"Of {shown}.",
                 "additionalProperties": share,
             },
-        },
-        "required": [PREDICTION, PROBABILITY],
-    }
+        }
+    )
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from promise.data.columns import Array
-from promise.errors import ArtifactError, PromiseError
+from promise.data.columns import Array, Columns
+from promise.errors import ArtifactError, ConfigError, PromiseError
+from promise.features.keyed import Keyed
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.request import request_from_table
 from promise.pipeline.stages import STAGE_ORDER, STAGES
@@ -77,7 +78,7 @@ def save_pipeline(pipeline: Pipeline, folder: Path, contents: Contents) -> None:
         np.save(folder / f"{part}_rows.npy", numbers)
     (folder / "card.md").write_text(contents.card, encoding="utf-8")
     if contents.golden is not None:
-        output = pipeline.output(request_from_table(contents.golden, pipeline.task.request))
+        output = pipeline.output(_golden_request(pipeline, contents.golden))
         _write_table(folder / "golden.arrow", _with_output(contents.golden, output))
     if contents.evaluation is not None:
         write_arrow(folder / "evaluation.arrow", contents.evaluation)
@@ -85,7 +86,7 @@ def save_pipeline(pipeline: Pipeline, folder: Path, contents: Contents) -> None:
         "format": FORMAT,
         "stages": stages,
         "task": pipeline.task.to_json(),
-        "views": {},
+        "views": dict(getattr(pipeline.featurize, "versions", {})),
         "lineage": contents.lineage,
         "metrics": contents.metrics,
         "digests": digests(folder),
@@ -128,7 +129,10 @@ def load_pipeline(folder: Path, *, verify: bool = True) -> Pipeline:
     for name, entry in manifest["stages"].items():
         if name not in STAGE_ORDER:
             raise ArtifactError(f"{folder}: there is no stage {name!r} in a pipeline.")
-        kind = STAGES.resolve(entry["kind"])
+        try:
+            kind = STAGES.resolve(entry["kind"])
+        except ConfigError as error:
+            raise ArtifactError(f"{folder}: {error}") from error
         if kind.kind_version < entry["version"]:
             raise ArtifactError(
                 f"{folder}: stage {entry['kind']!r} was written by version {entry['version']}, "
@@ -159,8 +163,14 @@ def read_golden(folder: Path) -> tuple[pa.Table, Array]:
 def golden_difference(pipeline: Pipeline, folder: Path) -> float:
     """Return the largest difference between kept and recomputed golden outputs; 0.0 is expected."""
     rows, expected = read_golden(folder)
-    output = pipeline.output(request_from_table(rows, pipeline.task.request))
+    output = pipeline.output(_golden_request(pipeline, rows))
     return float(np.max(np.abs(output.reshape(expected.shape) - expected), initial=0.0))
+
+
+def _golden_request(pipeline: Pipeline, rows: pa.Table) -> Columns:
+    """Return golden rows as a request; where features are keyed, as events one after the other."""
+    request = request_from_table(rows, pipeline.task.request)
+    return pipeline.featurize.replay(request) if isinstance(pipeline.featurize, Keyed) else request
 
 
 def recipe_of(folder: Path) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from promise.data.answer import Class, Number
-from promise.data.columns import Columns
+from promise.data.answer import Class, Decision, Number
+from promise.data.columns import Columns, FloatArray
 from promise.data.schema import Field, Schema
+from promise.errors import ConfigError
+from promise.features.keyed import SEEN, Keyed
 from promise.features.one import OneRow, compile_row
 from promise.features.values import Read, column_of, reader
 from promise.features.views import Views
@@ -20,15 +22,14 @@ from promise.models.blend import Blend
 from promise.models.single_row import Answer, bind_model, same
 from promise.pipeline.answers import answer_rows, class_answer
 from promise.pipeline.explain import explain
+from promise.pipeline.one import One, Values
+from promise.pipeline.order import workload_named
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.policy import PREDICTION, Threshold
 from promise.pipeline.request import with_order
 
 BLOCK_ROWS = 4096
 """How many rows of a batch are in memory as matrices at once."""
-
-Values = tuple[Any, ...]
-"""One row as `RequestCodec.decode` gives it: values in the schema's order, as they were sent."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,20 +59,35 @@ class Bound:
         """Whether single rows take the fast path."""
         return self._one is not None
 
-    def one(self, values: Values) -> dict[str, Any]:
-        """Answer one row: `prediction`, and for classes `probability` by class."""
-        return self.many([values])[0] if self._one is None else self._one.answer(values)
+    def one(self, values: Values, seen: FloatArray | None = None) -> dict[str, Any]:
+        """Answer one row: `prediction`, and for classes `probability` by class.
 
-    def many(self, rows: Sequence[Values]) -> list[dict[str, Any]]:
+        Parameters
+        ----------
+        seen
+            For pipelines over keyed features: the features at this event, (n_features,).
+        """
+        if self._one is not None:
+            return self._one.answer(values, seen)
+        return self.many([values], None if seen is None else seen[None, :])[0]
+
+    def many(self, rows: Sequence[Values], seen: FloatArray | None = None) -> list[dict[str, Any]]:
         """Answer several rows by the columnar path, in bounded blocks.
 
         Rows that have an order are seen as a whole, since a row may depend on those before it.
+
+        Parameters
+        ----------
+        seen
+            For pipelines over keyed features: the features at each event, (n_rows, n_features).
         """
         ordered = self._schema.find("time") is not None
         size = max(1, len(rows)) if ordered else BLOCK_ROWS
         answers: list[dict[str, Any]] = []
         for first in range(0, len(rows), size):
             request = columns_of(rows[first : first + size], self._schema)
+            if seen is not None:
+                request = request.with_columns({SEEN: seen[first : first + size]})
             answers += answer_rows(self._pipeline, self._pipeline.predict(request))
         return answers
 
@@ -86,15 +102,30 @@ class Bound:
         request = columns_of(rows, self._schema)
         return [explanation.to_json() for explanation in explain(self._pipeline, request)]
 
-    def _agrees(self, one: OneAnswer) -> bool:
+    def _agrees(self, one: One) -> bool:
         """Say whether probes get the same raw output on both paths."""
-        for values in probes(self._pipeline):
+        for number, values in enumerate(probes(self._pipeline)):
+            request = columns_of([values], self._schema)
+            seen = self._probe_seen(number)
+            if seen is not None:
+                request = request.with_columns({SEEN: seen[None, :]})
             with np.errstate(all="ignore"):  # probes are larger than most tables' numbers
-                slow = self._pipeline.output(columns_of([values], self._schema))
-                fast = one.output(values)
+                slow = self._pipeline.output(request)
+                fast = one.output(values, seen)
             if not same(fast, slow.reshape(-1).tolist()):
                 return False
         return True
+
+    def _probe_seen(self, number: int) -> FloatArray | None:
+        """Return keyed features of all sizes, with and without gaps; None where none are read."""
+        if not isinstance(self._pipeline.featurize, Keyed):
+            return None
+        rng = np.random.default_rng(number)
+        seen = rng.normal(size=len(self._pipeline.featurize.features.columns)) * 10.0 ** (
+            number - 3
+        )
+        seen[rng.random(len(seen)) < 0.2 * (number % 3)] = np.nan
+        return seen
 
 
 def bind(pipeline: Pipeline) -> Bound:
@@ -123,7 +154,7 @@ class OneAnswer:
     temperature: float | None
     multipliers: tuple[float, ...] | None
 
-    def output(self, values: Values) -> list[float]:
+    def output(self, values: Values, seen: FloatArray | None = None) -> list[float]:  # noqa: ARG002 — no keyed features
         """Return the scorer's raw output: one number, or a probability for each class."""
         row: Sequence[Any] = values
         if self.reads:
@@ -141,9 +172,9 @@ class OneAnswer:
         softened: list[float] = apply_temperature(np.array([total]), self.temperature)[0].tolist()
         return softened
 
-    def answer(self, values: Values) -> dict[str, Any]:
+    def answer(self, values: Values, seen: FloatArray | None = None) -> dict[str, Any]:
         """Return the answer as `answer_rows` formats it."""
-        output = self.output(values)
+        output = self.output(values, seen)
         answer = self.pipeline.task.answer
         if not isinstance(answer, Class):
             return {PREDICTION: output[0]}
@@ -153,8 +184,18 @@ class OneAnswer:
         return class_answer(answer, answer.classes[weighted.index(max(weighted))], output)
 
 
-def one_row(pipeline: Pipeline) -> OneAnswer | None:
-    """Compile a pipeline for single rows; None where a stage has no fast path."""
+def one_row(pipeline: Pipeline) -> One | None:
+    """Compile a pipeline for single rows, as its workload does; None without a fast path."""
+    if isinstance(pipeline.featurize, Views):
+        return _one_table_row(pipeline)
+    try:
+        compiled = workload_named(pipeline.task.workload).one
+    except ConfigError:  # a workload that is not installed here can still be answered
+        return None
+    return None if compiled is None else compiled(pipeline)
+
+
+def _one_table_row(pipeline: Pipeline) -> OneAnswer | None:
     views, blend, decide = pipeline.featurize, pipeline.score, pipeline.decide
     if not isinstance(views, Views) or not isinstance(blend, Blend) or not blend.members:
         return None
@@ -227,13 +268,16 @@ def heuristic_answer(pipeline: Pipeline) -> dict[str, Any]:
 
     It is the task's own where it names one, else what the training rows say alone: the usual
     number, or each class's share. Without either, every class is as likely, and no number is known.
+    Of several actions it is the middle one: a person looks at what no model could.
     """
     answer = pipeline.task.answer
     output = pipeline.task.heuristic or training_shares(pipeline)
+    if isinstance(answer, Decision):
+        return {PREDICTION: answer.actions[1]}
     if not isinstance(answer, Class):
         return {PREDICTION: float(output[0]) if output else None}
     shares = list(output) or [1.0 / answer.n_classes] * answer.n_classes
-    decided = pipeline.decide.many(Columns({}), np.array([shares]))[PREDICTION][0]
+    decided = answer.unknown or pipeline.decide.many(Columns({}), np.array([shares]))[PREDICTION][0]
     return class_answer(answer, str(decided), shares)
 
 

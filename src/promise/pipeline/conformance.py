@@ -11,7 +11,8 @@ import numpy as np
 
 from promise.data.schema import Schema
 from promise.pipeline.answers import answer_rows
-from promise.pipeline.bind import Bound, Values, bind, columns_of
+from promise.pipeline.bind import Bound, bind, columns_of
+from promise.pipeline.one import Values
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.request import request_from_rows
 from promise.pipeline.wire import RequestCodec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -14,9 +15,11 @@ import numpy as np
 from promise.data.answer import Decision, answer_from_json, answer_to_json
 from promise.data.columns import Array, Columns, FloatArray, IntArray
 from promise.errors import ArtifactError, ConfigError
+from promise.features.keyed import VIEW
 from promise.metrics.costs import (
     APPROVE,
     DECLINE,
+    NEVER,
     REVIEW,
     Costs,
     Cuts,
@@ -24,11 +27,15 @@ from promise.metrics.costs import (
     cheapest_cuts,
     review_price,
 )
+from promise.models.blend import matrix_column
+from promise.models.reasons import Reason, Reasons
 from promise.pipeline.policy import PREDICTION
 
 SCORE = "score"
 PROPENSITY = "propensity"
 EXPLORED = "explored"
+REASONS = "reasons"
+_STEPS = 1001
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,10 @@ class DecisionPolicy:
         The column with the money at stake; thresholds without exploration need none.
     exploration
         A random slice of declined rows is approved; None: none.
+    reasons
+        Names what raised scores that somebody will ask about; None: nothing is named.
+    words
+        What each of its codes means, in words.
 
     Raises
     ------
@@ -133,6 +144,8 @@ class DecisionPolicy:
     rule: Cuts | Cheapest = field(default_factory=Cuts)
     amount: str | None = None
     exploration: Exploration | None = None
+    reasons: Reasons | None = None
+    words: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.answer.actions) != 3:
@@ -151,7 +164,8 @@ class DecisionPolicy:
         Parameters
         ----------
         columns
-            Read for the amount and, where it explores, for the event's key.
+            Read for the amount, where it explores for the event's key, and where it gives reasons
+            for the matrix of the keyed features.
         output
             Calibrated probabilities (n, 2), or chances of fraud (n,).
 
@@ -159,7 +173,8 @@ class DecisionPolicy:
         -------
         Columns
             `propensity` is the chance with which this policy took the action shown. Rows whose
-            label is known because they were approved weigh 1 / propensity.
+            label is known because they were approved weigh 1 / propensity. With `reasons` also
+            these: for each row a list of feature, contribution and words.
         """
         score: FloatArray = np.asarray(output, dtype=np.float64)
         score = score[:, 1] if score.ndim == 2 else score
@@ -178,17 +193,48 @@ class DecisionPolicy:
                 share = 0.0 if missing(keys[row]) else self.exploration.share
                 propensity[row] = share if explored[row] else 1.0 - share
         names = np.array(self.answer.actions, dtype=object)
-        return Columns(
-            {
-                PREDICTION: names[np.where(explored, APPROVE, actions)],
-                SCORE: score,
-                PROPENSITY: propensity,
-                EXPLORED: explored,
-            }
-        )
+        found = {
+            PREDICTION: names[np.where(explored, APPROVE, actions)],
+            SCORE: score,
+            PROPENSITY: propensity,
+            EXPLORED: explored,
+        }
+        if self.reasons is not None:
+            told = np.empty(len(score), dtype=object)
+            told[:] = self._reasons(columns[matrix_column(VIEW)], score)
+            found[REASONS] = told
+        return Columns(found)
 
-    def one(self, score: float, amount: float | None = None, key: object = None) -> dict[str, Any]:
-        """Answer one row by plain numbers, with the digits of `many`."""
+    def one(
+        self,
+        score: float,
+        amount: float | None = None,
+        key: object = None,
+        matrix: FloatArray | None = None,
+    ) -> dict[str, Any]:
+        """Answer one row by plain numbers, with the digits of `many`.
+
+        Parameters
+        ----------
+        matrix
+            Keyed features (1, n_features), float32; read for reasons.
+        """
+        answer = self._decided(score, amount, key)
+        if self.reasons is not None:
+            answer[REASONS] = []
+            if matrix is not None and score >= self.reasons.least_score:
+                answer[REASONS] = self._reasons(matrix, np.array([score]))[0]
+        return answer
+
+    def _reasons(self, matrix: Array, score: Array) -> list[list[dict[str, Any]]]:
+        assert self.reasons is not None, "asked only where there are any"
+        return [[self._told(one) for one in row] for row in self.reasons.many(matrix, score)]
+
+    def _told(self, reason: Reason) -> dict[str, Any]:
+        words = self.words.get(reason.code, reason.code)
+        return {"feature": reason.code, "contribution": reason.contribution, "words": words}
+
+    def _decided(self, score: float, amount: float | None, key: object) -> dict[str, Any]:
         money = np.nan if amount is None else amount
         named = {} if self.amount is None else {self.amount: np.array([money])}
         if isinstance(self.rule, Cuts) and self.exploration is None:
@@ -197,7 +243,8 @@ class DecisionPolicy:
             return {PREDICTION: action, SCORE: score, PROPENSITY: 1.0, EXPLORED: False}
         if self.exploration is not None:
             named[self.exploration.key] = np.array([key], dtype=object)
-        found = self.many(Columns(named), np.array([score]))
+        plain = replace(self, reasons=None)
+        found = plain.many(Columns(named), np.array([score]))
         return {name: found[name].tolist()[0] for name in found}
 
     def chosen(
@@ -232,6 +279,57 @@ class DecisionPolicy:
         price = review_price(score, money, costs, days=days, capacity_per_day=capacity_per_day)
         return replace(self, rule=Cheapest(costs, price, usual))
 
+    @property
+    def acts_from(self) -> float:
+        """The score from which a row is not simply let through; by costs, at the usual amount.
+
+        Examples
+        --------
+        >>> DecisionPolicy().acts_from
+        0.2
+        >>> DecisionPolicy(rule=Cheapest(Costs(review=4.0), 0.0, 40.0), amount="eur").acts_from
+        0.101
+        """
+        if isinstance(self.rule, Cuts):
+            return self.rule.review
+        chances = np.linspace(0.0, 1.0, _STEPS)
+        acts = self.rule.actions(chances, np.full(_STEPS, self.rule.usual_amount)) != APPROVE
+        return float(chances[acts][0]) if acts.any() else NEVER
+
+    def extras(self) -> dict[str, Any]:
+        """Return the JSON schema of what stands beside the action."""
+        share = {"type": "number", "minimum": 0, "maximum": 1}
+        return {
+            **({} if self.reasons is None else {REASONS: self._reasons_schema()}),
+            SCORE: {**share, "description": "Calibrated chance of fraud."},
+            PROPENSITY: {**share, "description": "Chance with which the policy acts so here."},
+            EXPLORED: {
+                "type": "boolean",
+                "description": "Approved by chance, so that its label becomes known.",
+            },
+        }
+
+    def _reasons_schema(self) -> dict[str, Any]:
+        assert self.reasons is not None, "asked only where there are any"
+        fidelity = self.reasons.fidelity
+        how = "exact" if fidelity.exact else "those of a small model that follows the score"
+        near = "" if fidelity.r2 is None else f" (R² {fidelity.r2:.2f} of its log-odds)"
+        return {
+            "type": "array",
+            "description": (
+                f"What raised a score of {self.reasons.least_score:g} or more, on the log-odds; "
+                f"{how}{near}."
+            ),
+            "items": {
+                "type": "object",
+                "properties": {
+                    "feature": {"type": "string"},
+                    "contribution": {"type": "number"},
+                    "words": {"type": "string"},
+                },
+            },
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Return the policy as `policy.json` shows it."""
         if isinstance(self.rule, Cuts):
@@ -241,13 +339,19 @@ class DecisionPolicy:
         return {
             "answer": answer_to_json(self.answer),
             "rule": rule,
+            "acts_from": self.acts_from,
             "amount": self.amount,
             "exploration": None if self.exploration is None else vars(self.exploration),
+            "reasons": None if self.reasons is None else self.reasons.fidelity.to_json(),
+            "words": dict(self.words),
         }
 
     def save(self, folder: Path) -> None:
         """Write the policy as JSON."""
         (folder / "policy.json").write_text(json.dumps(self.to_json()), encoding="utf-8")
+        if self.reasons is not None:
+            (folder / REASONS).mkdir()
+            self.reasons.save(folder / REASONS)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -261,6 +365,8 @@ class DecisionPolicy:
             rule=_rule_from_json(data["rule"]),
             amount=data["amount"],
             exploration=None if explored is None else Exploration(**explored),
+            reasons=Reasons.load(folder / REASONS) if data.get("reasons") is not None else None,
+            words=data.get("words", {}),
         )
 
 

@@ -9,10 +9,12 @@ import numpy as np
 
 from promise.data.columns import Array, Columns
 from promise.errors import ConfigError
+from promise.features.keyed import VIEW, Keyed
 from promise.features.views import Views
 from promise.kernels.scores import decide
 from promise.models.base import MATRIX, Explainable
 from promise.models.blend import Blend, Member, matrix_column
+from promise.models.calibrate import Calibrated
 from promise.pipeline.pipeline import Pipeline
 
 
@@ -48,11 +50,22 @@ def explain(pipeline: Pipeline, request: Columns) -> list[Explanation]:
     An input that feeds several matrix columns gets their sum; a matrix column made of several
     inputs is shared evenly among them.
 
+    Events are explained by their features, on the calibrated log-odds of the second outcome; where
+    the members' scale allows no contributions, by the small model that gives their reasons, with
+    `explained` 0.
+
+    Parameters
+    ----------
+    request
+        For keyed pipelines with the features that were seen.
+
     Raises
     ------
     ConfigError
         When no member of the pipeline can give contributions.
     """
+    if isinstance(pipeline.featurize, Keyed) and isinstance(pipeline.score, Calibrated):
+        return _explained_events(pipeline, pipeline.featurize, pipeline.score, request)
     blend, views = pipeline.score, pipeline.featurize
     if not isinstance(blend, Blend) or not isinstance(views, Views):
         raise ConfigError("this pipeline has no table features, so it cannot be explained.")
@@ -84,6 +97,27 @@ def explain(pipeline: Pipeline, request: Columns) -> list[Explanation]:
         )
         for row, total in enumerate(totals)
     ]
+
+
+def _explained_events(
+    pipeline: Pipeline, keyed: Keyed, score: Calibrated, request: Columns
+) -> list[Explanation]:
+    columns = keyed.many(request, {}, None)
+    outcomes = getattr(pipeline.task.answer, "outcomes", (None, None))
+    reasons = getattr(pipeline.decide, "reasons", None)
+    if score.scale == "logit" and score.explained:
+        parts, share = score.contributions(columns)[VIEW], score.explained
+    elif reasons is not None:
+        parts, share = reasons.contributions(columns[matrix_column(VIEW)]), 0.0
+    else:
+        raise ConfigError("no member of this blend splits its answer into contributions.")
+    names = keyed.features.columns
+    found = []
+    for row in parts:
+        order = np.argsort(-np.abs(row[:-1]), kind="stable").tolist()
+        told = {names[place]: float(row[place]) for place in order}
+        found.append(Explanation(told, float(row[-1]), share, outcomes[1]))
+    return found
 
 
 def _contributions(member: Member, columns: Columns, decided: Array | None) -> Array:

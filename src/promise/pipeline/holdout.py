@@ -30,7 +30,8 @@ class HoldoutRule:
     @classmethod
     def of(cls, task: Task, lineage: Mapping[str, Any]) -> HoldoutRule | None:
         """Return the rule of a version, or None where its task has no split."""
-        kept = {key: value for key, value in task.split.items() if key != "label_field"}
+        beside = ("label_field", "known_at_field")
+        kept = {key: value for key, value in task.split.items() if key not in beside}
         if "kind" not in kept:
             return None
         split = Split.from_json(kept)

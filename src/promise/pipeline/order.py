@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from promise.data.columns import Array, Columns
 from promise.data.source import Source
 from promise.models.base import Registry
 from promise.pipeline.artifact import Contents
+from promise.pipeline.one import One
 from promise.pipeline.pipeline import Pipeline
 
 WORKLOADS = Registry("promise.workloads")
@@ -33,6 +35,10 @@ class Order:
         not known then.
     work
         Where checkpoints live; a resumed order finds them there.
+    split
+        The rule as `--split` says it, for workloads that have rules of their own.
+    options
+        What only this workload understands, as `--set KEY=VALUE` says it.
     """
 
     name: str
@@ -49,6 +55,8 @@ class Order:
     threads: int = 2
     seed: int = 7
     resume: bool = False
+    split: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,8 @@ class Outcome:
         All metrics of the task on the rows that `split` names.
     rows
         How many rows it learned from.
+    details
+        What else `promise train --json` tells, JSON-ready: further splits, baselines, curves.
     """
 
     pipeline: Pipeline
@@ -69,6 +79,7 @@ class Outcome:
     split: str
     rows: int
     peak_memory_mb: float
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 class Training(Protocol):
@@ -83,6 +94,8 @@ class Training(Protocol):
 class Workload:
     """A kind of question that Promise knows how to train, under its entry-point name.
 
+    A workload that needs none of the optional parts leaves them out.
+
     Parameters
     ----------
     summary
@@ -91,6 +104,15 @@ class Workload:
         Named sets of views, estimators and policy; the first is the default.
     cache_s
         How long servers may keep an answer; 0 for never.
+    options
+        What `--set` knows beside the settings of every workload: key to what it means.
+    one
+        Compiles a pipeline for single rows; None where it has no fast path.
+    again
+        Whether it trains a version's own pipeline again (`Order.start`); else only its presets.
+    measure
+        Further metrics of labelled rows: (pipeline, label codes, raw output, request) → values
+        by name.
     """
 
     name: str
@@ -98,6 +120,10 @@ class Workload:
     presets: tuple[str, ...]
     train: Training
     cache_s: float = 0.0
+    options: Mapping[str, str] = field(default_factory=dict)
+    again: bool = False
+    one: Callable[[Pipeline], One | None] | None = None
+    measure: Callable[[Pipeline, Array, Array, Columns], dict[str, float]] | None = None
 
 
 def workload_named(name: str) -> Workload:

@@ -51,6 +51,10 @@ class Threshold:
         names = np.array(self.answer.classes, dtype=object)
         return Columns({PREDICTION: names[decide(output, weights)], PROBABILITY: output})
 
+    def extras(self) -> dict[str, Any]:
+        """Nothing stands beside the prediction."""
+        return {}
+
     def to_json(self) -> dict[str, Any]:
         """Return the policy as `policy.json` shows it."""
         multipliers = None if self.multipliers is None else list(self.multipliers)

@@ -6,16 +6,21 @@ from collections.abc import Iterable
 from typing import Any
 
 from promise.data.schema import Field, Schema
+from promise.pipeline.json_types import expected, json_kind
 
 TYPES: dict[str, tuple[str, ...]] = {
-    "number": ("number", "boolean"),
+    "number": ("number",),
     "boolean": ("boolean", "integer"),
     "category": ("string", "number", "boolean"),
     "text": ("string",),
     "date": ("string", "number"),
+    "iso": ("string",),
+    "epoch": ("number",),
 }
+"""What each kind of `promise.pipeline.json_types` is called in JSON schema."""
 EXAMPLES: dict[str, Any] = {
-    "number": 1.5, "boolean": True, "category": "a", "text": "a few words", "date": "2026-01-31",
+    "number": 1.5, "boolean": True, "category": "a", "text": "a few words", "date": None,
+    "iso": "2026-01-31", "epoch": 1769860800,
 }  # fmt: skip
 
 
@@ -38,7 +43,7 @@ def row_schema(
     --------
     >>> from promise.data.schema import Field
     >>> row_schema(Schema((Field("age", "number"),)))["properties"]["age"]["type"]
-    ['number', 'boolean', 'null']
+    ['number', 'null']
     """
     more = () if optional is None else optional.fields
     return {
@@ -62,19 +67,17 @@ def _may_be_absent(schema: dict[str, Any]) -> dict[str, Any]:
 
 def field_schema(field: Field) -> dict[str, Any]:
     """Return the JSON schema of one field."""
-    found: dict[str, Any] = {"title": field.name, "type": [*TYPES[field.type], "null"]}
+    found: dict[str, Any] = {"title": field.name, "type": [*TYPES[json_kind(field)], "null"]}
     told = []
     if field.unit:
         told.append(f"In {field.unit}.")
     if field.type == "date":
-        told.append(f"A time in UTC, {' or '.join((field.format or 'iso').split('|'))}.")
+        told.append(f"A time, in UTC where it names no zone: {expected(field)}.")
     if field.type == "boolean":
-        told.append("A number other than 0 is true.")
+        found["enum"] = [True, False, 1, 0, None]
     return {**found, "description": " ".join(told)} if told else found
 
 
 def example(field: Field) -> Any:
-    """Return a value that the field accepts; null where a format is not the usual one."""
-    if field.type == "date" and (field.format or "iso").split("|")[0] != "iso":
-        return None
-    return EXAMPLES[field.type]
+    """Return a value that the field accepts; null for dates in a format of their own."""
+    return EXAMPLES[json_kind(field)]

@@ -74,6 +74,10 @@ class Decide(Stage, Protocol):
         """Return the answer columns, row for row."""
         ...
 
+    def extras(self) -> dict[str, Any]:
+        """Return the JSON schema of each column beside the prediction and its probability."""
+        ...
+
     def to_json(self) -> dict[str, Any]:
         """Return the policy as `policy.json` shows it."""
         ...

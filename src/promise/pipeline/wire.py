@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,25 +12,34 @@ from msgspec import UNSET
 
 from promise.data.schema import Field, Schema
 from promise.errors import DataError, PromiseError, near
-from promise.pipeline.json_types import ACCEPTED, EXPECTED, NAMED, NO_FIELDS, compiled_row
+from promise.pipeline.json_text import NAMED, MalformedRequest, read_json
+from promise.pipeline.json_types import (
+    ACCEPTED,
+    NO_FIELDS,
+    Check,
+    check_of,
+    compiled_row,
+    expected,
+    json_kind,
+)
 from promise.pipeline.row_schema import row_schema
 
 ROWS = "rows"
 DIAGNOSED_BYTES = 1_000_000
-"""Above this size a refused body is not read a second time to say more about it."""
+"""Above this size only the row that was refused is read a second time, where it is known."""
 
 TEXT = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\Z)', re.DOTALL)
-LITERAL = re.compile(rb"[-+]?(?:NaN|nan|Infinity|inf)")
-AT_BYTE = re.compile(r"\(byte (\d+)\)")
-AT_PATH = re.compile(r" - at `\$(?:\.rows\[(\d+)\])?(?:\.(.+))?`$", re.DOTALL)
-UNKNOWN = re.compile(r"unknown field `(.*?)`(?: - at|$)", re.DOTALL)
+AT_ROW = re.compile(r" - at `\$\.rows\[(\d+)\]")
 
 _UNFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 Values = tuple[Any, ...]
 
 
-class MalformedRequest(PromiseError):
-    """The body is no JSON object at all."""
+class _RowsUnread(msgspec.Struct):
+    rows: list[msgspec.Raw]
+
+
+_ROWS_UNREAD = msgspec.json.Decoder(_RowsUnread)
 
 
 class TooManyRows(PromiseError):
@@ -60,8 +70,9 @@ class RequestCodec:
     Parameters
     ----------
     schema
-        The request's fields: numbers and booleans as JSON numbers or truth values, categories as
-        text (numbers become canonical text), dates as text in the field's format or ISO.
+        The request's fields: numbers as JSON numbers, booleans as truth values or 0 and 1,
+        categories as text, numbers or truth values, dates in the field's formats: ISO 8601 text
+        unless it has others. A date may also be one of the field's tokens for a missing value.
     row_limit
         Most rows of one batch.
     optional
@@ -97,14 +108,19 @@ class RequestCodec:
         self._schema, self._optional, self._others = schema, optional, others
         self._limit = row_limit
         self._fields = (*schema.fields, *optional.fields)
-        self._types = {f.name: ACCEPTED[f.type] for f in self._fields}
-        self._ignored = tuple(dict.fromkeys(n for n in ignored if n not in {*self._types, ROWS}))
+        self._types = {f.name: ACCEPTED[json_kind(f)] for f in self._fields}
+        self.ignored = tuple(dict.fromkeys(n for n in ignored if n not in {*self._types, ROWS}))
+        known = {f.name: check for f in self._fields if (check := check_of(f)) is not None}
+        self._check_of: dict[str, Check] = known
+        self._checks = tuple(
+            (place, known[f.name]) for place, f in enumerate(self._fields) if f.name in known
+        )
         self._batched = ROWS not in self._types
         self._row, self._batch = self._compiled(optional)
         # what is passed over is looked for only in a body that does not fit without it
         self._row_beside, self._batch_beside = None, None
-        if self._ignored:
-            beside = tuple(Field(name, "category") for name in self._ignored)
+        if self.ignored:
+            beside = tuple(Field(name, "category") for name in self.ignored)
             self._row_beside, self._batch_beside = self._compiled(
                 Schema((*optional.fields, *beside))
             )
@@ -146,23 +162,26 @@ class RequestCodec:
         """Return what `decode` does, and whether a row came with nothing that is passed over."""
         if self._row is not None:
             try:
-                return Decoded([msgspec.structs.astuple(self._row.decode(body))], False, True)
+                row = msgspec.structs.astuple(self._row.decode(body))
             except _UNFIT:
                 pass  # a batch, or refused below in words
+            else:
+                return Decoded([self._read(row, None) if self._checks else row], False, True)
         if self._row_beside is not None:
             try:
                 row = msgspec.structs.astuple(self._row_beside.decode(body))
-                return Decoded([row[: len(self._fields)]], False, False)
             except _UNFIT:
                 pass
+            else:
+                return Decoded([self._read(row[: len(self._fields)], None)], False, False)
         if self._batched and b'"rows"' in body:
             self._count(body)
         rows, batch = self._many(body)
-        return Decoded(rows, batch, not self._ignored)
+        return Decoded(rows, batch, not self.ignored)
 
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON schema of one row, for OpenAPI."""
-        return row_schema(self._schema, self._optional, self._ignored)
+        return row_schema(self._schema, self._optional, self.ignored)
 
     def _count(self, body: bytes) -> None:
         """Refuse a batch that is too long, before any object of it is built."""
@@ -171,6 +190,13 @@ class RequestCodec:
         n_rows = TEXT.sub(b"", body).count(b"{") - 1
         if n_rows > self._limit:
             raise too_many(n_rows, self._limit)
+
+    def _bound(self, n_rows: int) -> None:
+        """Refuse a batch with too many rows, or with none."""
+        if n_rows > self._limit:
+            raise too_many(n_rows, self._limit)
+        if not n_rows:
+            raise DataError("rows is empty; send at least one.")
 
     def _many(self, body: bytes) -> tuple[list[Values], bool]:
         refusal: Exception | None = None
@@ -182,28 +208,40 @@ class RequestCodec:
             except _UNFIT as error:
                 refusal = error
             else:
-                if len(rows) > self._limit:
-                    raise too_many(len(rows), self._limit)
-                return [msgspec.structs.astuple(row)[: len(self._fields)] for row in rows], True
+                self._bound(len(rows))
+                width, values = len(self._fields), map(msgspec.structs.astuple, rows)
+                return [self._read(row[:width], n) for n, row in enumerate(values)], True
         if isinstance(refusal, msgspec.ValidationError) and len(body) > DIAGNOSED_BYTES:
-            raise self._briefly(refusal)
+            self._in_one_row(body, refusal)
         return self._slowly(body)
 
-    def _briefly(self, refusal: msgspec.ValidationError) -> DataError:
-        """Put the decoder's own words into ours, for bodies too large to look at again."""
-        said = str(refusal)
-        unknown = UNKNOWN.search(said)
-        found = AT_PATH.search(said)
-        row = None if found is None or found[1] is None else int(found[1])
-        if unknown is not None:
-            return self._unknown(unknown[1], row)
-        what = AT_PATH.sub("", said).replace("`", "'")
-        named = "" if found is None or found[2] is None else f"field {found[2]!r}: "
-        return DataError(f"{place(row)}{named}{what[:1].lower()}{what[1:]}.")
+    def _read(self, row: Values, number: int | None) -> Values:
+        """Return a row whose values can be read; the decoder knows types alone."""
+        for place, check in self._checks:
+            value = row[place]
+            if value is not UNSET and not check(value):
+                raise self._unreadable(value, self._fields[place], number)
+        return row
+
+    def _unreadable(self, value: Any, field: Field, number: int | None) -> DataError:
+        return DataError(
+            f"{place(number)}the field {field.name!r} holds {value!r:.80}, expected "
+            f"{expected(field)}, or null where it is unknown."
+        )
+
+    def _in_one_row(self, body: bytes, refusal: Exception) -> None:
+        """Raise what is wrong with the row that the decoder has refused, if it named one."""
+        found = AT_ROW.search(str(refusal))
+        if found is None:
+            return
+        with suppress(*_UNFIT):
+            number = int(found[1])
+            for raw in _ROWS_UNREAD.decode(body).rows[number : number + 1]:
+                self._checked(msgspec.json.decode(raw), number)
 
     def _slowly(self, body: bytes) -> tuple[list[Values], bool]:
         """Read a body value by value: the readable twin of the compiled decoder."""
-        data = self._parsed(body)
+        data = read_json(body, f"one JSON object with the fields {self._shown()}")
         if not isinstance(data, dict):
             raise MalformedRequest(
                 f"the body is {NAMED.get(type(data), 'no object')}, expected one JSON object: "
@@ -213,34 +251,11 @@ class RequestCodec:
         rows = data.get(ROWS)
         if not self._batched or not isinstance(rows, list):
             return [self._checked(data, None)], False
-        if len(rows) > self._limit:
-            raise too_many(len(rows), self._limit)
+        self._bound(len(rows))
         if len(data) > 1:
             beside = next(name for name in data if name != ROWS)
             raise DataError(f"beside 'rows' there is {beside!r}; a batch holds 'rows' alone.")
         return [self._checked(row, number) for number, row in enumerate(rows)], True
-
-    def _parsed(self, body: bytes) -> Any:
-        if not body.strip():
-            raise MalformedRequest(
-                f"the body is empty, expected one JSON object with the fields {self._shown()}."
-            )
-        try:
-            return msgspec.json.decode(body)
-        except UnicodeDecodeError as error:
-            raise MalformedRequest(
-                "the body is not valid UTF-8; send JSON encoded as UTF-8."
-            ) from error
-        except RecursionError as error:
-            raise MalformedRequest(
-                "the body is nested too deep; fields hold plain values."
-            ) from error
-        except msgspec.ValidationError as error:  # of untyped JSON only numbers can be refused
-            raise DataError(
-                "a number is beyond what 64-bit floats hold; send null for an unknown value."
-            ) from error
-        except msgspec.DecodeError as error:
-            raise MalformedRequest(malformed(body, str(error))) from error
 
     def _checked(self, row: Any, number: int | None) -> Values:
         """Return the values of one row, or say what is wrong with it."""
@@ -249,7 +264,7 @@ class RequestCodec:
             raise DataError(f"{place(number)}it is {came}, expected an object with the fields "
                             f"{self._shown()}.")  # fmt: skip
         for name in row:
-            if name not in self._types and not self._others and name not in self._ignored:
+            if name not in self._types and not self._others and name not in self.ignored:
                 raise self._unknown(name, number)
         missing = [name for name in self._schema.names if name not in row]
         if missing:
@@ -267,8 +282,11 @@ class RequestCodec:
         if type(value) not in self._types[field.name]:
             raise DataError(
                 f"{where} holds {NAMED.get(type(value), 'something else')}, "
-                f"expected {EXPECTED[field.type]}, or null where it is unknown."
+                f"expected {expected(field)}, or null where it is unknown."
             )
+        check = self._check_of.get(field.name)
+        if check is not None and not check(value):
+            raise self._unreadable(value, field, number)
         if field.type != "number" or type(value) is not int:
             return value
         try:
@@ -293,24 +311,6 @@ def too_many(n_rows: int, limit: int) -> TooManyRows:
         f"the batch has {n_rows:,} rows, at most {limit:,} are answered at once; split it, "
         "or use `promise predict` for files."
     )
-
-
-def malformed(body: bytes, said: str) -> str:
-    """Say why bytes are no JSON, by the decoder's words and what stands there.
-
-    Examples
-    --------
-    >>> malformed(b'{"age": NaN}', "JSON is malformed: invalid character (byte 8)")
-    'JSON has no NaN (byte 8): send null.'
-    """
-    found = AT_BYTE.search(said)
-    at = int(found[1]) if found else 0
-    literal = LITERAL.match(body, max(0, at - 1)) or LITERAL.match(body, at)
-    if found and literal:
-        word = literal[0].decode().lstrip("+")
-        return f"JSON has no {word} (byte {at}): send null."
-    reason = said.removeprefix("JSON is malformed: ")
-    return f"the body is not valid JSON: {reason[:1].lower()}{reason[1:]}."
 
 
 def place(number: int | None) -> str:
