@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from promise.clock import ManualClock
@@ -234,6 +234,7 @@ routes = st.builds(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no finding
 @given(routes)
 def test_a_route_comes_back_from_its_json(route: Route) -> None:
     assert Route.from_json(route.to_json()) == route

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from promise.errors import StateError
-from promise.registry.dump import refuse_newer
+from promise.registry.rooms import Rooms
 from promise.registry.vault import Blob, Place
 
 FORMAT = 1
@@ -98,7 +98,7 @@ def write_index(kept: Kept, place: Place) -> None:
         place.put(path, INDEX)
 
 
-def read_index(place: Place) -> Kept:
+def read_index(place: Place, rooms: Rooms) -> Kept:
     """Read `backup.json`; one that is absent, damaged or newer is refused in words."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / INDEX
@@ -124,7 +124,7 @@ def read_index(place: Place) -> Kept:
     if hashlib.sha256(content.encode()).hexdigest() != digest:
         raise _damaged(place)
     kept = Kept.from_json(json.loads(content))
-    refuse_newer(kept.steps, f"the backup at {place.where}")
+    rooms.refuse_newer(kept.steps, f"the backup at {place.where}")
     return kept
 
 

@@ -5,21 +5,16 @@ from __future__ import annotations
 import base64
 import contextlib
 import gzip
-import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from promise.errors import StateError
-from promise.state.database import STEPS, Database, Migrations, climb, make_steps
+from promise.state.database import Database
 
-_PACKAGES = ("registry", "records", "monitoring", "serving", "rollout")
 _BATCH = 5_000
 
 
@@ -37,65 +32,9 @@ class Dumped:
     rows: int
 
 
-@cache
-def rooms() -> Mapping[str, Migrations]:
-    """Return the migrations of every room that keeps tables, by the room's name.
-
-    They are found by looking, not listed, so that a new room cannot be forgotten in a backup.
-    """
-    found: dict[str, Migrations] = {}
-    for package in _PACKAGES:
-        path = import_module(f"promise.{package}").__path__
-        for module in pkgutil.walk_packages(path, f"promise.{package}."):
-            if not module.name.endswith("__main__"):
-                found |= {made.room: made for made in _migrations_of(module.name)}
-    return dict(sorted(found.items()))
-
-
-def _migrations_of(module: str) -> list[Migrations]:
-    try:
-        values = vars(import_module(module)).values()
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("promise"):
-            raise
-        return []  # it needs an extra; a database that has its tables is refused as newer
-    return [value for value in values if isinstance(value, Migrations)]
-
-
-@cache
-def fresh() -> Mapping[str, tuple[str, int]]:
-    """Return each table of a new installation, referred-to ones first: its room and its rows."""
-    database, rooms_of = Database("sqlite://"), {STEPS: ""}
-    for room, migrations in rooms().items():
-        database.migrate(migrations)
-        with database.reading() as connection:
-            for table in sa.inspect(connection).get_table_names():
-                rooms_of.setdefault(table, room)
-    with database.reading() as connection:
-        ordered = [name for name, _ in sa.inspect(connection).get_sorted_table_and_fkc_names()]
-        ours = [name for name in ordered if name is not None and name != STEPS]
-        found = {name: (rooms_of[name], count(connection, name)) for name in ours}
-    database.close()
-    return found
-
-
 def count(connection: sa.Connection, table: str) -> int:
     """Return how many rows a table has."""
     return int(connection.execute(sa.text(f'SELECT COUNT(*) FROM "{table}"')).scalar_one())
-
-
-def present(connection: sa.Connection) -> list[str]:
-    """Return the installation's tables that exist, referred-to ones first.
-
-    A table that only has the name of one of ours, in a database shared with others, is theirs.
-    """
-    done, there = steps(connection), set(sa.inspect(connection).get_table_names())
-    return [name for name, (room, _) in fresh().items() if room in done and name in there]
-
-
-def in_use(connection: sa.Connection) -> list[str]:
-    """Return the tables that hold more than a new installation's do."""
-    return [name for name in present(connection) if count(connection, name) > fresh()[name][1]]
 
 
 @contextlib.contextmanager
@@ -113,27 +52,6 @@ def snapshot(database: Database) -> Iterator[sa.Connection]:
     options: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with database.engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
-
-
-def steps(connection: sa.Connection) -> dict[str, int]:
-    """Return how many steps of each room were applied; a newer Promise's are refused."""
-    if not sa.inspect(connection).has_table(STEPS):
-        return {}
-    query = f"SELECT room, COUNT(*) FROM {STEPS} GROUP BY room ORDER BY room"
-    done = {str(room): int(n) for room, n in connection.execute(sa.text(query))}
-    refuse_newer(done, "the database")
-    return done
-
-
-def refuse_newer(done: Mapping[str, int], what: str) -> None:
-    """Raise StateError where steps were applied that this installation does not know."""
-    for room, number in done.items():
-        known = len(rooms()[room].steps) if room in rooms() else 0
-        if number > known:
-            raise StateError(
-                f"{what} was written by a newer Promise ({room} step {number}, known here: "
-                f"{known}); upgrade this installation and run the command again."
-            )
 
 
 def dump(connection: sa.Connection, table: str, path: Path) -> Dumped:
@@ -161,32 +79,6 @@ def _portable(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float):
         return value
     return str(value)
-
-
-def rebuild(connection: sa.Connection, done: Mapping[str, int]) -> None:
-    """Make the tables anew and empty, as they were after so many steps of each room."""
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
-    for table in reversed(present(connection)):
-        _drop(connection, table)
-    connection.execute(sa.text(f"DROP TABLE IF EXISTS {STEPS}"))
-    make_steps(connection)
-    for room, number in done.items():
-        climb(connection, rooms()[room], number)
-
-
-def _drop(connection: sa.Connection, table: str) -> None:
-    if connection.dialect.name != "postgresql":
-        connection.execute(sa.text(f'DROP TABLE "{table}"'))
-        return
-    query = (
-        "SELECT DISTINCT tgfoid::regproc::text FROM pg_trigger "
-        "WHERE tgrelid = to_regclass(:table) AND NOT tgisinternal"
-    )
-    functions = connection.execute(sa.text(query), {"table": f'"{table}"'}).scalars().all()
-    connection.execute(sa.text(f'DROP TABLE "{table}" CASCADE'))
-    for function in functions:
-        connection.execute(sa.text(f"DROP FUNCTION IF EXISTS {function}() CASCADE"))
 
 
 def load(connection: sa.Connection, table: str, columns: Sequence[str], path: Path) -> None:

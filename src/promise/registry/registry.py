@@ -73,7 +73,12 @@ class Registry:
         return Aliases(self.database, self.clock)
 
     def register(
-        self, name: str, write: Callable[[Path], None], *, parents: Iterable[str] = ()
+        self,
+        name: str,
+        write: Callable[[Path], None],
+        *,
+        parents: Iterable[str] = (),
+        admit: Callable[[sa.Connection], None] | None = None,
     ) -> Version:
         """Make the next version of a name: `write` fills its folder, then the row is committed.
 
@@ -84,6 +89,8 @@ class Registry:
         ----------
         parents
             Versions that it was made from, as `NAME@V`.
+        admit
+            Called inside the transaction that adds the row; what it raises leaves no version.
         """
         check_name(name)
         self._prepare()
@@ -91,9 +98,13 @@ class Registry:
             write(draft)
             manifest = read_manifest(draft)
             self.store.prepare(draft, name)
-            return self.database.run(
-                lambda connection: self._add(connection, name, draft, manifest, list(parents))
-            )
+
+            def add(connection: sa.Connection) -> Version:
+                if admit is not None:
+                    admit(connection)
+                return self._add(connection, name, draft, manifest, list(parents))
+
+            return self.database.run(add)
 
     def _add(
         self,

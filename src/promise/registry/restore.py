@@ -14,9 +14,10 @@ from promise.clock import Clock, SystemClock
 from promise.errors import ArtifactError, StateError
 from promise.registry.audit import CHAIN, chain_of, first_wrong
 from promise.registry.backup_index import Files, Kept, read_index
-from promise.registry.dump import count, in_use, load, present, rebuild, rooms, steps
+from promise.registry.dump import count, load
 from promise.registry.epoch import EPOCH, grow_epoch, read_epoch
 from promise.registry.registry import Registry
+from promise.registry.rooms import Rooms
 from promise.registry.tables import VERSIONS
 from promise.registry.vault import Vault, open_place
 from promise.registry.versions import check_name, parse_reference
@@ -69,6 +70,7 @@ class Restored:
 def restore(
     source: str,
     *,
+    rooms: Rooms,
     settings: Settings | None = None,
     force: bool = False,
     clock: Clock | None = None,
@@ -83,6 +85,8 @@ def restore(
     ----------
     source
         The folder or `s3://bucket/prefix` that `promise backup` filled.
+    rooms
+        The tables of the installation.
     force
         Whether an installation that is in use gives way.
 
@@ -94,12 +98,12 @@ def restore(
     settings, clock = settings or Settings.load(), clock or SystemClock()
     begun = clock.monotonic()
     place = open_place(source)
-    kept = read_index(place)
+    kept = read_index(place, rooms)
     registry = Registry.open(settings)
     database, store = registry.database, registry.store
     try:
         if not force:
-            _refuse_in_use(database, settings)
+            _refuse_in_use(database, rooms, settings)
         with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as drafts:
             vault = Vault(place)
             tables = _fetch_tables(kept, vault, Path(scratch))
@@ -108,10 +112,10 @@ def restore(
                 for name, files in kept.versions.items()
             }
             _fetch_records(kept, vault, settings.records, drafts)
-            found = _Found(kept, tables, folders, store)
+            found = _Found(kept, rooms, tables, folders, store)
             chains = database.run(lambda connection: _fill(connection, found, settings))
         with database.reading() as connection:
-            rows = {t: count(connection, t) for t in present(connection)}
+            rows = {t: count(connection, t) for t in rooms.present(connection)}
     finally:
         database.close()
     return Restored(
@@ -120,9 +124,9 @@ def restore(
     )  # fmt: skip
 
 
-def _refuse_in_use(database: Database, settings: Settings) -> None:
+def _refuse_in_use(database: Database, rooms: Rooms, settings: Settings) -> None:
     with database.reading() as connection:
-        used = in_use(connection)
+        used = rooms.in_use(connection)
     if used:
         shown = sa.make_url(settings.database).render_as_string(hide_password=True)
         raise StateError(
@@ -153,6 +157,7 @@ class _Found:
     """Everything that was fetched and checked."""
 
     kept: Kept
+    rooms: Rooms
     tables: dict[str, Path]
     folders: dict[str, _Place]
     store: Artifacts
@@ -219,10 +224,10 @@ def _fetch_records(kept: Kept, vault: Vault, folder: Path, drafts: contextlib.Ex
 
 def _fill(connection: sa.Connection, found: _Found, settings: Settings) -> int:
     """Make, fill and check the tables; return how many chains were verified."""
-    kept = found.kept
-    known = steps(connection)
+    kept, rooms = found.kept, found.rooms
+    known = rooms.steps(connection)
     before = read_epoch(connection) if "epoch" in known else 0
-    rebuild(connection, kept.steps)
+    rooms.rebuild(connection, kept.steps)
     for table, (columns, rows, _) in kept.tables.items():
         load(connection, table, columns, found.tables[table])
         if count(connection, table) != rows:
@@ -232,7 +237,7 @@ def _fill(connection: sa.Connection, found: _Found, settings: Settings) -> int:
             )
     # other rooms make their tables when they first need them
     for room in {*kept.steps, VERSIONS.room, CHAIN.room, EPOCH.room}:
-        climb(connection, rooms()[room])
+        climb(connection, rooms.by_name[room])
     chains = _verify_chains(connection)
     reach("restore.filled")
     _place_versions(connection, found, settings)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from promise.errors import DataError, MissingExtra, StateError
+from promise.errors import DataError, StateError
 from promise.state.files import sha256, whole_file
+from promise.state.s3 import open_s3, s3_told
 
 _BLOBS = "blobs"
 
@@ -25,8 +25,8 @@ class Place(Protocol):
         """What the user named it by."""
         ...
 
-    def sizes(self) -> dict[str, int]:
-        """Return name to bytes of every blob that is there."""
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return name to bytes of every file below a folder."""
         ...
 
     def put(self, source: Path, name: str) -> None:
@@ -57,10 +57,14 @@ class FolderPlace:
         """The folder's path."""
         return str(self.folder)
 
-    def sizes(self) -> dict[str, int]:
-        """Return name to bytes of every blob that is there."""
-        found = self.folder.glob(f"{_BLOBS}/*/*")
-        return {p.relative_to(self.folder).as_posix(): p.stat().st_size for p in found}
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return name to bytes of every file below a folder."""
+        found: dict[str, int] = {}
+        for path in (self.folder / folder).rglob("*"):
+            with contextlib.suppress(FileNotFoundError):  # a draft that took its name meanwhile
+                if path.is_file():
+                    found[path.relative_to(self.folder).as_posix()] = path.stat().st_size
+        return found
 
     def put(self, source: Path, name: str) -> None:
         """Copy a file there, whole or not at all."""
@@ -87,65 +91,39 @@ class S3Place:
     where: str
 
     @cached_property
-    def _client(self) -> Any:
-        try:
-            import boto3
-        except ImportError as error:
-            raise MissingExtra("a backup on S3", "s3") from error
-        return boto3.client("s3")
+    def _files(self) -> Any:
+        return open_s3("a backup on S3")
 
-    @property
-    def _bucket(self) -> str:
-        return self.where.removeprefix("s3://").split("/", 1)[0]
+    def _told(self, *, absent: bool = False) -> contextlib.AbstractContextManager[None]:
+        return s3_told(self.where, absent=absent)
 
     def _key(self, name: str) -> str:
-        prefix = self.where.removeprefix("s3://").partition("/")[2].strip("/")
-        return f"{prefix}/{name}" if prefix else name
+        return f"{self.where.removeprefix('s3://')}/{name}"
 
-    def sizes(self) -> dict[str, int]:
-        """Return name to bytes of every blob that is there."""
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return name to bytes of every file below a folder."""
         own = len(self._key(""))
-        pages = self._client.get_paginator("list_objects_v2")
-        found: dict[str, int] = {}
-        with _reachable(self.where):
-            for page in pages.paginate(Bucket=self._bucket, Prefix=self._key(f"{_BLOBS}/")):
-                found |= {o["Key"][own:]: int(o["Size"]) for o in page.get("Contents", [])}
-        return found
+        with self._told():
+            found = self._files.find(self._key(folder), detail=True)
+        return {key[own:]: int(each["size"]) for key, each in found.items()}
 
     def put(self, source: Path, name: str) -> None:
         """Copy a file there; an object is whole or absent by itself."""
-        with _reachable(self.where):
-            self._client.upload_file(str(source), self._bucket, self._key(name))
+        with self._told():
+            self._files.put_file(str(source), self._key(name))
 
     def get(self, name: str, target: Path) -> None:
         """Copy a file from there; FileNotFoundError where it is missing."""
-        with _reachable(self.where):
-            self._client.download_file(self._bucket, self._key(name), str(target))
+        with self._told(absent=True):
+            self._files.get_file(self._key(name), str(target))
 
     def remove(self, name: str) -> None:
         """Remove a file."""
-        with _reachable(self.where):
-            self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
+        with self._told(), contextlib.suppress(FileNotFoundError):
+            self._files.rm_file(self._key(name))
 
     def settle(self) -> None:
         """S3 answers only once an object is kept."""
-
-
-@contextlib.contextmanager
-def _reachable(where: str) -> Iterator[None]:
-    """Tell a bucket's refusals in words; a missing object is FileNotFoundError."""
-    try:
-        yield
-    except Exception as error:
-        if not type(error).__module__.startswith(("botocore", "boto3")):
-            raise
-        code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
-        if code in ("404", "NoSuchKey"):
-            raise FileNotFoundError(where) from error
-        raise DataError(
-            f"{where} cannot be used: {str(error).rstrip('.')}; check the bucket, the "
-            "credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) and AWS_ENDPOINT_URL."
-        ) from error
 
 
 def open_place(where: str) -> Place:
@@ -179,7 +157,7 @@ class Vault:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._there = place.sizes()
+        self._there = place.sizes(_BLOBS)
         self.copied = 0
         self.copied_bytes = 0
 

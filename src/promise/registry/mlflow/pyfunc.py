@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from promise.data.answer import Class
+from promise.data.answer import Class, Decision
 from promise.data.schema import Field
 from promise.pipeline.artifact import read_manifest
 from promise.pipeline.task import Task
@@ -22,7 +22,10 @@ def signature_of(task: Task) -> Any:
     from mlflow.types import ColSpec, Schema
 
     inputs = [ColSpec(_type(field), field.name, required=False) for field in task.request]
-    outputs = [ColSpec("string" if isinstance(task.answer, Class) else "double", "prediction")]
+    text = isinstance(task.answer, Class | Decision)
+    outputs = [ColSpec("string" if text else "double", "prediction")]
+    if isinstance(task.answer, Decision):
+        outputs.append(ColSpec("double", "score"))
     if isinstance(task.answer, Class):
         outputs += [ColSpec("double", f"probability_{name}") for name in task.answer.classes]
     return ModelSignature(Schema(inputs), Schema(outputs))
@@ -41,6 +44,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from promise.features.keyed import Keyed
 from promise.pipeline.artifact import load_pipeline
 from promise.pipeline.request import request_from_table
 
@@ -53,8 +57,13 @@ class PromiseModel(mlflow.pyfunc.PythonModel):
         schema = self.pipeline.task.request
         frame = model_input.reindex(columns=list(schema.names))
         table = pa.Table.from_pandas(frame, preserve_index=False)
-        answers = self.pipeline.predict(request_from_table(table, schema))
+        request = request_from_table(table, schema)
+        if isinstance(self.pipeline.featurize, Keyed):  # rows are events, one after the other
+            request = self.pipeline.featurize.replay(request)
+        answers = self.pipeline.predict(request)
         columns = {"prediction": answers["prediction"]}
+        if "score" in answers:
+            columns["score"] = answers["score"]
         if "probability" in answers:
             for number, name in enumerate(self.pipeline.task.answer.classes):
                 columns[f"probability_{name}"] = np.asarray(answers["probability"][:, number])
