@@ -1,0 +1,165 @@
+"""From parts on disk to a model and its policy: weights, rules, calibration, `unknown`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from promise.data.columns import Array, FloatArray, IntArray
+from promise.features.names_rules import NO_RULES, Rules
+from promise.job import Job
+from promise.kernels.calibrating import fit_temperature
+from promise.models.hashed import Batch, HashedLinear, Terms
+from promise.workloads.domains.background import frontier
+from promise.workloads.domains.held import joined_batches, names_of, share_of
+from promise.workloads.domains.parts import read_ready
+from promise.workloads.domains.rules import Tried, chosen
+from promise.workloads.domains.split import TRAIN
+from promise.workloads.domains.spool import Spool
+
+REJECTED = 0.08
+"""Share of held-out names of a class that may be answered `unknown`."""
+
+LEAST_HELD = 30
+"""Fewer held-out names say nothing of temperature or threshold."""
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What was learned.
+
+    Parameters
+    ----------
+    threshold
+        Least confidence of an answer.
+    told
+        What the details of a training say of it.
+    """
+
+    score: HashedLinear
+    rules: Rules
+    threshold: float
+    told: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Names that were not learned from.
+
+    Parameters
+    ----------
+    apart
+        Of brands that are new to the model: for temperature and threshold.
+    tune
+        Single names: for rules.
+    of_no_class
+        Names of no class, or None where none were given.
+    rejected
+        Share of known names that may be rejected.
+    """
+
+    apart: Batch
+    tune: Batch
+    of_no_class: Batch | None
+    rejected: float
+
+
+def learned(
+    score: HashedLinear,
+    spool: Spool,
+    beside: Batch | None,
+    n_rows: int,
+    terms: Terms,
+    job: Job,
+    tell: Tell,
+    sides: tuple[int, ...] = (TRAIN,),
+) -> HashedLinear:
+    """Return the model after all passes over the names to learn from.
+
+    Parameters
+    ----------
+    beside
+        Further names, dealt over the parts: names of no class, names from before an update.
+    n_rows
+        How many names the parts have to learn from.
+    sides
+        What they are for.
+    """
+
+    def passes() -> Iterator[Iterator[Batch]]:
+        for number in range(terms.passes):
+            tell(f"learning: pass {number + 1} of {terms.passes}")
+            order = np.random.default_rng([job.seed, number]).permutation(spool.n_parts)
+            yield _batches(spool, order, beside, sides)
+
+    extra = 0 if beside is None else len(beside.codes)
+    return score.learned(passes(), terms.passes * (n_rows + extra), terms, job)
+
+
+def _batches(
+    spool: Spool, order: IntArray, beside: Batch | None, sides: tuple[int, ...]
+) -> Iterator[Batch]:
+    for number in order.tolist():
+        batch = read_ready(spool, number).of(*sides)
+        if beside is not None:
+            batch = joined_batches([batch, share_of(beside, number, spool.n_parts)])
+        yield batch
+
+
+def finish(score: HashedLinear, candidates: Rules, given: Rules, evidence: Evidence) -> Fitted:
+    """Calibrate on held-out brands, choose rules on held-out names, set the threshold.
+
+    Parameters
+    ----------
+    candidates
+        Rules to choose from.
+    given
+        Rules that hold whatever the names say.
+    """
+    score = calibrated(score, evidence.apart)
+    rules, tried = _rules(score, candidates, evidence.tune)
+    n_learned = len(rules)
+    rules = given.before(rules) if len(given) else rules
+    confidence = _confidence(score, evidence.apart)
+    enough = len(confidence) >= LEAST_HELD
+    threshold = float(np.quantile(confidence, evidence.rejected)) if enough else 0.0
+    unknown: dict[str, Any] = {"threshold": threshold, "false_rejection": evidence.rejected}
+    if evidence.of_no_class is not None and enough:
+        of_none = _confidence(score, evidence.of_no_class)
+        unknown |= {
+            "background": len(of_none),
+            "rejected": float((of_none < threshold).mean()),
+            "frontier": frontier(confidence, of_none),
+        }
+    told = {
+        "rules": {"learned": n_learned, "given": len(given), **vars(tried)},
+        "temperature": score.temperature,
+        "unknown": unknown,
+    }
+    return Fitted(score, rules, threshold, told)
+
+
+def calibrated(score: HashedLinear, apart: Batch) -> HashedLinear:
+    """Return the model with the temperature that held-out brands ask for."""
+    if len(apart.codes) < LEAST_HELD:
+        return score
+    plain = replace(score, temperature=1.0)
+    return replace(score, temperature=fit_temperature(plain.of(apart), apart.codes))
+
+
+def _confidence(score: HashedLinear, batch: Batch) -> FloatArray:
+    shares = score.of(batch)[:, : score.n_classes]
+    found: FloatArray = shares.max(axis=1, initial=0.0)
+    return found
+
+
+def _rules(score: HashedLinear, candidates: Rules, tune: Batch) -> tuple[Rules, Tried]:
+    if not len(tune.codes) or not len(candidates):
+        return NO_RULES, Tried(0, 0, None, None)
+    model: Array = score.of(tune)[:, : score.n_classes].argmax(axis=1)
+    return chosen(candidates, names_of(tune), tune.codes, model)
