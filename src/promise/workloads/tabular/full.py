@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from promise.job import Job
 from promise.kernels.chunked_fit import xgboost_instead
 from promise.kernels.encoding import blank_targets, count_targets
 from promise.kernels.parsing import label_codes, parse_columns
-from promise.kernels.rows import text_hash
+from promise.kernels.rows import row_hash, text_hash
 from promise.metrics.intervals import bootstrap_interval
 from promise.metrics.pointwise import all_metrics, metric_named
 from promise.models.base import Examples
@@ -37,10 +37,18 @@ from promise.pipeline.holdout import group_codes
 from promise.pipeline.order import Order, Outcome
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.request import with_order
+from promise.pipeline.task import Task
 from promise.state.files import sha256, write_json
-from promise.workloads.tabular.contents import evaluation_columns, golden_rows, score_reference
+from promise.workloads.tabular.contents import (
+    edges,
+    evaluation_columns,
+    golden_rows,
+    score_reference,
+)
 from promise.workloads.tabular.sealing import Seal, seal
 from promise.workloads.tabular.streaming import fit_member
+
+_REFERENCE_ROWS = 100_000  # deciles of more rows are hardly truer
 
 
 @dataclass(frozen=True)
@@ -122,7 +130,15 @@ def train_again(source: Source, order: Order, tell: Callable[[str], None]) -> Ou
             + near(missing[0], source.columns)
         )
     remember(order, source)
-    sealed = seal(source, task, manifest["lineage"], order.start, seed=order.seed)
+    _same_rule(order, task)
+    sealed = seal(
+        source,
+        task,
+        manifest["lineage"],
+        order.start,
+        seed=order.seed,
+        anew=order.split is not None,
+    )
     if sealed.rule is not None:
         task = replace(task, split={**task.split, **sealed.rule.split.to_json()})
     stream = Stream(source, Schema((*task.request.fields, label)), label.name, task.answer, sealed)
@@ -159,6 +175,16 @@ def train_again(source: Source, order: Order, tell: Callable[[str], None]) -> Ou
         tell("judging on the sealed rows")
         return _outcome(
             pipeline, stream, judged, manifest, recipe, rows, notes, order, engine.peak_mb
+        )
+
+
+def _same_rule(order: Order, task: Task) -> None:
+    """Refuse a split of another kind than the version's: only that one can be drawn anew."""
+    kept = f"{task.split.get('kind')}:{task.split.get('column') or ''}".rstrip(":")
+    if order.split not in (None, kept):
+        raise ConfigError(
+            f"--split {order.split}: a version trained again is split as it was, {kept}; say that "
+            "to draw it from this data, or train without --from."
         )
 
 
@@ -279,14 +305,14 @@ def _outcome(
         "all": everything,
     }
     lineage = {
-        **manifest["lineage"],
+        # whose child this one is and which retraining made it, if any did, the caller says
+        **{k: v for k, v in manifest["lineage"].items() if k not in ("parents", "retraining")},
         "source": stream.source.name,
         "fingerprint": stream.source.fingerprint(),
         "reader": stream.source.reader,
         "rows_used": rows + len(y),
         "n_source_rows": rows + len(y),
         "split": sentence,
-        "parents": [str(order.start)],
         "notes": notes,
     }
     contents = Contents(
@@ -294,7 +320,7 @@ def _outcome(
         recipe=recipe,
         golden=golden_rows(stream.source, judged.rows, list(task.request.names)),
         evaluation=evaluation_columns(judged.rows, y, output, judged.groups),
-        reference=_reference(order.start) | score_reference(output),
+        reference=_reference(stream, pipeline.task.request.names, rows) | score_reference(output),
         rows={"train": np.zeros(0, dtype=np.int64), "holdout": judged.rows},
         card=card(task.label, metrics, rows, notes),
         metrics=metrics,
@@ -302,11 +328,14 @@ def _outcome(
     return Outcome(pipeline, contents, everything, sentence, rows, peak_mb)
 
 
-def _reference(folder: Path | None) -> dict[str, Any]:
-    if folder is None:
-        return {}
-    kept: dict[str, Any] = json.loads((folder / "reference.json").read_text(encoding="utf-8"))
-    return kept
+def _reference(stream: Stream, names: Sequence[str], n_rows: int) -> dict[str, Any]:
+    """Freeze the bins of what was learned from now, so that drift is measured against that."""
+    share = min(1.0, _REFERENCE_ROWS / max(1, n_rows))
+    parts = []
+    for examples in stream:
+        kept = row_hash(row_numbers(examples), 0) <= np.uint64(share * (2**64 - 2**11))
+        parts.append(examples.columns.only(names).take(kept))
+    return {name: edges(np.concatenate([part[name] for part in parts])) for name in names}
 
 
 def card(label: str | None, metrics: dict[str, Any], rows: int, notes: list[str]) -> str:

@@ -109,7 +109,7 @@ def _refuse_infinite(column: Any, rows: IntArray, target: str) -> None:
     mask = infinite(column)
     if mask.any():
         raise DataError(
-            f"{target!r} is infinite in row {rows[mask][0]} (rows count from 0), {int(mask.sum())} "
-            f"times in rows {rows[0]} to {rows[-1]}: nothing can be learned from that; leave these "
-            "rows out, or put a number in their place."
+            f"{target!r} is infinite in row {rows[mask][0]} (rows count from 0; such rows among "
+            f"{rows[0]} to {rows[-1]}: {int(mask.sum())}): nothing can be learned from that; "
+            "leave these rows out, or put a number in their place."
         )

@@ -22,6 +22,7 @@ from promise.workloads.tabular.table import Sampling, load_table, table_roles
 from promise.workloads.tabular.task import NAME
 
 _REFIT_SHARE = 0.2
+_RULES = ("temporal", "grouped", "random", "stratified")
 
 
 def train_table(source: Source, order: Order, tell: Callable[[str], None]) -> Outcome:
@@ -31,6 +32,11 @@ def train_table(source: Source, order: Order, tell: Callable[[str], None]) -> Ou
     if order.full:
         raise ConfigError(
             "--full trains a known pipeline on every row: say which by --from NAME@V."
+        )
+    if (order.split or "random").partition(":")[0] not in _RULES:
+        raise ConfigError(
+            f"--split {order.split}: expected temporal:COLUMN, grouped:COLUMN, random or "
+            "stratified."
         )
     return _train_by_race(source, order, tell)
 
@@ -117,4 +123,5 @@ WORKLOAD = Workload(
     summary="any table → a class or a number",
     presets=("default", "reference"),
     train=train_table,
+    again=True,
 )

@@ -60,12 +60,24 @@ class Seal:
 
 
 def seal(
-    source: Source, task: Task, lineage: Mapping[str, Any], folder: Path, *, seed: int
+    source: Source,
+    task: Task,
+    lineage: Mapping[str, Any],
+    folder: Path,
+    *,
+    seed: int,
+    anew: bool = False,
 ) -> Seal:
     """Seal the version's own holdout where the data is the same, else rows by the same rule.
 
     Temporal and grouped rules hold for other data too; when all rows lie on one side of the
     cutoff it moves to the same share of the new data. Else a tenth is sealed by hash.
+
+    Parameters
+    ----------
+    anew
+        Whether the cutoff or the groups are drawn from this data in any case, as for data that
+        goes on where the version's ended: all of it lies behind the old cutoff.
     """
     rule = HoldoutRule.of(task, lineage)
     rule = rule if rule is not None and rule.by_row else None
@@ -79,7 +91,7 @@ def seal(
         return Seal(rows, rule, f"the sealed holdout of the version ({len(rows):,} rows)")
     if rule is None or rule.field is None:
         return _hashed(source, seed)
-    return _ruled(source, rule, seed, whole=task.request.find("time") is not None)
+    return _ruled(source, rule, seed, whole=task.request.find("time") is not None, anew=anew)
 
 
 def _hashed(source: Source, seed: int) -> Seal:
@@ -92,13 +104,13 @@ def _hashed(source: Source, seed: int) -> Seal:
     return Seal(rows, None, f"a hashed {share:.1%} of the rows ({len(rows):,})")
 
 
-def _ruled(source: Source, rule: HoldoutRule, seed: int, *, whole: bool) -> Seal:
+def _ruled(source: Source, rule: HoldoutRule, seed: int, *, whole: bool, anew: bool) -> Seal:
     """Apply a temporal or grouped rule to other data; `whole` keeps windows of rows unbroken."""
     rows, learnable = _held_out(source, rule)
-    if rule.field is not None and rule.split.kind == "temporal" and not (len(rows) and learnable):
-        times = read_columns(source, Schema((rule.field,)))[0][rule.field.name]
-        cutoff = time_cutoff(times, rule.split.fraction)
-        rule = replace(rule, split=replace(rule.split, cutoff=cutoff))
+    fits = bool(len(rows) and learnable)
+    if rule.field is not None and (anew or (rule.split.kind == "temporal" and not fits)):
+        values = read_columns(source, Schema((rule.field,)))[0][rule.field.name]
+        rule = _drawn(rule, values)
         rows, learnable = _held_out(source, rule)
     sentence = rule.split.describe()
     if not (len(rows) and learnable):
@@ -109,6 +121,15 @@ def _ruled(source: Source, rule: HoldoutRule, seed: int, *, whole: bool) -> Seal
         judged = np.sort(rows[np.argsort(row_hash(rows.astype(np.int64), seed))[:_HOLDOUT_AT_MOST]])
     of = "" if len(judged) == len(rows) else f" of {len(rows):,}"
     return Seal(judged, rule, f"{sentence} ({len(judged):,}{of} rows)")
+
+
+def _drawn(rule: HoldoutRule, values: Array) -> HoldoutRule:
+    """Return the rule with the cutoff, or the groups, of these values of its column."""
+    split = rule.split
+    if split.kind == "temporal":
+        return replace(rule, split=replace(split, cutoff=time_cutoff(values, split.fraction)))
+    drawn = replace(split, seed=split.seed + 1)  # groups of the old draw may all be set apart
+    return replace(rule, split=drawn)
 
 
 def _held_out(source: Source, rule: HoldoutRule) -> tuple[IntArray, int]:
