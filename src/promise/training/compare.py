@@ -49,20 +49,37 @@ class Comparison:
         return f"{ahead} is better than {behind} in {self.metric} by {by}."
 
 
-def compare(first: Version, second: Version, source: Source | None, *, seed: int = 7) -> Comparison:
-    """Compare by paired bootstrap, on the given data or on the holdout rows that both share."""
+def compare(
+    first: Version,
+    second: Version,
+    source: Source | None,
+    *,
+    seed: int = 7,
+    rows: IntArray | None = None,
+) -> Comparison:
+    """Compare by paired bootstrap, on the given data or on the holdout rows that both share.
+
+    Parameters
+    ----------
+    rows
+        Only these row numbers of the data, of which neither version may have learned.
+    """
     pipelines = load_pipeline(first.folder), load_pipeline(second.folder)
     metric = metric_named(pipelines[0].task.metric, pipelines[0].task.answer)
     if pipelines[0].task.answer != pipelines[1].task.answer:
         raise DataError(f"{first} and {second} answer different questions; compare like with like.")
     if source is not None:
-        if not np.array_equal(*(sealed_rows(version, source) for version in (first, second))):  # type: ignore[arg-type]
+        sealed = [sealed_rows(version, source) for version in (first, second)]
+        if rows is None and not np.array_equal(*sealed):  # type: ignore[arg-type]
             raise DataError(
                 f"{first} and {second} may not be judged on the same rows of {source.name}, since "
                 "one has learned from rows that the other has not; leave DATA out to compare them "
                 "on rows that both held out, or give data that neither was trained on."
             )
-        judged = [evaluate(p, v, source) for p, v in zip(pipelines, (first, second), strict=True)]
+        judged = [
+            evaluate(p, v, source, rows=rows)
+            for p, v in zip(pipelines, (first, second), strict=True)
+        ]
         y, outputs, groups = judged[0].y, [e.output for e in judged], judged[0].groups
     else:
         y, outputs, groups = _shared_holdout(first, second)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from promise.data.answer import Class
-from promise.data.columns import Columns
+from promise.data.columns import Array, Columns
 from promise.data.source import Source
 from promise.errors import ConfigError, DataError, near
+from promise.features.keyed import Keyed
 from promise.kernels.reading import join_tables
 from promise.pipeline.answers import MANY_CLASSES, TOP
 from promise.pipeline.pipeline import Pipeline
@@ -73,6 +75,7 @@ def predict_file(
 
 def _requests(pipeline: Pipeline, source: Source, chunk_rows: int) -> Iterator[Columns]:
     schema = pipeline.task.request
+    keyed = pipeline.featurize if isinstance(pipeline.featurize, Keyed) else None
     missing = [name for name in schema.names if name not in source.columns]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
@@ -87,12 +90,16 @@ def _requests(pipeline: Pipeline, source: Source, chunk_rows: int) -> Iterator[C
         tables = list(chunks)
         chunks = iter([join_tables(tables)] if tables else [])
     for table in chunks:
-        yield request_from_table(table, schema)
+        columns = request_from_table(table, schema)
+        yield columns if keyed is None else keyed.replay_by_time(columns)
 
 
 def answer_table(pipeline: Pipeline, answers: Columns) -> pa.Table:
     """Return answer columns as the Arrow table that `--out` writes."""
     arrays: dict[str, Any] = {PREDICTION: pa.array(answers[PREDICTION])}
+    for name in answers:
+        if name not in (PREDICTION, PROBABILITY):
+            arrays[name] = _told(answers[name])
     answer = pipeline.task.answer
     if not isinstance(answer, Class):
         return pa.table(arrays)
@@ -108,6 +115,14 @@ def answer_table(pipeline: Pipeline, answers: Columns) -> pa.Table:
         arrays[f"top_{place + 1}_class"] = pa.array(names[code])
         arrays[f"top_{place + 1}_probability"] = pa.array(shares[np.arange(len(code)), code])
     return pa.table(arrays)
+
+
+def _told(values: Array) -> Any:
+    """Return a column beside the prediction; lists and objects are written as JSON."""
+    if values.dtype != object:
+        return pa.array(values)
+    texts = (v if v is None or isinstance(v, str) else json.dumps(v) for v in values)
+    return pa.array(list(texts), pa.string())
 
 
 def _writer(draft: Path, schema: pa.Schema) -> Any:

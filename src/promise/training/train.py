@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from promise.data.rows import OnBadRows
-from promise.data.source import open_source
+from promise.data.source import Source, open_source
 from promise.errors import ConfigError
 from promise.pipeline.artifact import save_pipeline
 from promise.pipeline.figures import figure
@@ -18,6 +21,7 @@ from promise.pipeline.order import Order, Outcome, workload_named
 from promise.registry.registry import Registry
 from promise.registry.versions import Version, check_name
 from promise.settings import Settings
+from promise.state.files import alone
 from promise.training.model import Model
 
 
@@ -38,6 +42,7 @@ class Trained:
             "rows": self.outcome.rows,
             "seconds": self.seconds,
             "peak_memory_mb": self.outcome.peak_memory_mb,
+            **self.outcome.details,
         }
 
     def sentence(self) -> str:
@@ -95,31 +100,79 @@ def train_version(
     start: str | None = None,
     on_bad_rows: OnBadRows = "fail",
     tell: Callable[[str], None] | None = None,
+    lineage: Mapping[str, Any] | None = None,
+    admit: Callable[[sa.Connection], None] | None = None,
+    settings: Settings | None = None,
     **terms: Any,
 ) -> Trained:
-    """Do what `train` does and return what is known of the new version."""
+    """Do what `train` does and return what is known of the new version.
+
+    Parameters
+    ----------
+    lineage
+        What else the version's lineage keeps.
+    admit
+        See `Registry.register`: what it raises leaves no version.
+    """
     begun = time.perf_counter()
     kind = workload_named(workload)
-    registry = Registry.open()
+    settings = settings or Settings.load()
+    registry = Registry.open(settings)
     terms["threads"] = max(1, min(terms.get("threads") or 2, os.cpu_count() or 1))
     parent = None if start is None else registry.find(start)
     order = Order(
         name=check_name(name),
-        work=Settings.load().home.absolute() / "work" / f"{workload}-{name}",
+        work=settings.home.absolute() / "work" / f"{workload}-{name}",
         start=None if parent is None else parent.folder,
         **terms,
     )
     if order.preset not in kind.presets:
         raise ConfigError(f"--preset {order.preset}: {workload} has {' and '.join(kind.presets)}.")
-    if not order.resume:
+    busy = f"another training of {name!r} is under way here; wait for it, or use another --name."
+    with alone(order.work.with_name(f"{order.work.name}.lock"), busy):
+        if not order.resume:
+            shutil.rmtree(order.work, ignore_errors=True)
+        order.work.mkdir(parents=True, exist_ok=True)
+        source = open_source(data, on_bad_rows=on_bad_rows)
+        outcome = kind.train(source, order, tell or (lambda _: None))
+        parents = [] if parent is None else [str(parent)]
+        ordered = order_told(
+            data, source,
+            preset=order.preset, columns=order.columns, target=order.target,
+            split=order.split, options=order.options,
+        )  # fmt: skip
+        told = {"parents": parents, "order": ordered, **(lineage or {})}
+        kept = replace(outcome.contents, lineage={**outcome.contents.lineage, **told})
+        version = registry.register(
+            name,
+            lambda folder: save_pipeline(outcome.pipeline, folder, kept),
+            parents=parents,
+            admit=admit,
+        )
         shutil.rmtree(order.work, ignore_errors=True)
-    order.work.mkdir(parents=True, exist_ok=True)
-    source = open_source(data, on_bad_rows=on_bad_rows)
-    outcome = kind.train(source, order, tell or (lambda _: None))
-    version = registry.register(
-        name,
-        lambda folder: save_pipeline(outcome.pipeline, folder, outcome.contents),
-        parents=[] if parent is None else [str(parent)],
-    )
-    shutil.rmtree(order.work, ignore_errors=True)
     return Trained(version, outcome, time.perf_counter() - begun)
+
+
+def order_told(
+    data: Any,
+    source: Source,
+    *,
+    preset: str,
+    columns: Mapping[str, str],
+    target: str | None,
+    split: str | None = None,
+    options: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return on which terms a version was trained, so that it can be ordered again.
+
+    A local path is kept whole, since whoever trains again may work in another folder; a URL as
+    messages show it, without its password. The target is told as the column that has its role.
+    """
+    local = isinstance(data, str | Path) and "://" not in str(data)
+    return {
+        "data": str(Path(data).expanduser().absolute()) if local else source.name,
+        "preset": preset,
+        "columns": {**columns, **({} if target is None else {target: "label"})},
+        "split": split,
+        "options": dict(options or {}),
+    }
