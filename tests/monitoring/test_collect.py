@@ -4,164 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import sqlalchemy as sa
+from tests.monitoring.house import House
 
-from promise.clock import ManualClock
-from promise.data.answer import Answer, Class, Number
-from promise.data.schema import Field, Schema
-from promise.metrics.drift import SCORE, add_counts
-from promise.monitoring.collect import Collected, Collector, Kept
-from promise.monitoring.drift import counted_since, drift_report
+from promise.data.answer import Number
+from promise.errors import DataError
+from promise.metrics.drift import SCORE
+from promise.monitoring.collect import Collector
+from promise.monitoring.drift import summed_counts
 from promise.monitoring.index import BLOCK_ROWS
-from promise.pipeline.task import Task
+from promise.promises.judge import judge_drift
 from promise.promises.spec import ModelFile, Promise
-from promise.records.evidence import EvidenceStore
-from promise.records.labels import Labels
+from promise.records.following import Following
 from promise.records.machine import machine_id
+from promise.records.owners import Owners
 from promise.records.predictions import PredictionLog
 from promise.registry.lifecycle import Lifecycle, Route
-from promise.registry.registry import Registry
 from promise.registry.revisions import Revisions
-from promise.settings import Settings
-from promise.state.database import Database
+from promise.rollout.outcomes import outcomes_of
 from promise.state.files import write_json
-from promise.workloads.tabular.contents import edges, score_reference
-
-SCHEMA = Schema(
-    (
-        Field("age", "number"),
-        Field("city", "category"),
-        Field("sex", "category", role="protected"),
-    )
-)
-CITIES = ("lyon", "nice")
-
-
-@dataclass
-class House:
-    """An installation with registered versions, a log and everything that reads it."""
-
-    settings: Settings
-    clock: ManualClock
-    database: Database
-
-    def __post_init__(self) -> None:
-        self.registry = replace(Registry.open(self.settings), clock=self.clock)
-        self.evidence = EvidenceStore(self.database, self.clock)
-        self.labels = Labels(self.database, self.clock)
-
-    def register(self, name: str = "churn", answer: Answer = Class(("no", "yes"))) -> int:  # noqa: B008
-        rng = np.random.default_rng(7)
-        output = rng.random(1000)
-        wide = np.column_stack([1 - output, output]) if isinstance(answer, Class) else output
-        reference = {
-            "age": edges(rng.normal(40, 10, 1000)),
-            "city": edges(rng.choice(np.array(CITIES, dtype=object), 1000)),
-            "sex": edges(rng.choice(np.array(["f", "m"], dtype=object), 1000)),
-        } | score_reference(wide)
-        task = Task("tabular", SCHEMA, answer, "label", "accuracy")
-
-        def write(folder: Path) -> None:
-            write_json(folder / "reference.json", reference)
-            manifest = {
-                "format": 1,
-                "stages": {},
-                "task": task.to_json(),
-                "views": {},
-                "lineage": {},
-                "metrics": {},
-                "digests": {},
-            }
-            write_json(folder / "manifest.json", manifest)
-
-        return self.registry.register(name, write).number
-
-    def log(self, slot: str = "0") -> PredictionLog:
-        return PredictionLog(self.settings.records, slot, flush_s=60, clock=self.clock)
-
-    def answer(
-        self, log: PredictionLog, n: int, *, version: int = 1, shift: float = 0.0, **more: Any
-    ) -> list[str]:
-        rng = np.random.default_rng(n + version)
-        ids = [log.new_id() for _ in range(n)]
-        for i, prediction_id in enumerate(ids):
-            share = float(rng.random())
-            line = {
-                "id": prediction_id,
-                "model": "churn",
-                "version": version,
-                "arm": "live",
-                "at": self.clock.now().timestamp(),
-                "ms": 1.0,
-                "entity": None,
-                "row": {
-                    "age": float(rng.normal(40 + shift, 10)),
-                    "city": str(rng.choice(CITIES)),
-                    "sex": "fm"[i % 2],
-                },
-                "answer": {"prediction": "yes", "probability": {"no": 1 - share, "yes": share}},
-                "source": "model",
-            } | more
-            log.append("churn", json.dumps(line).encode())
-        return ids
-
-    def collect(self, **given: Any) -> Collected:
-        collector = Collector(self.settings, self.clock, **given)
-        try:
-            return collector.collect()
-        finally:
-            collector.close()
-
-    def label(self, ids: list[str], value: Any, **more: Any) -> None:
-        self.labels.add([{"prediction_id": i, "label": value, **more} for i in ids])
-
-    def outcomes(self, version: int = 1) -> list[Any]:
-        seen = self.evidence.observed("churn", version, "outcome")
-        return [y for observed in seen for y in observed.payload["y"]]
-
-    def counted(self, version: int = 1) -> dict[str, int]:
-        """Rows by feature over all hours and machines."""
-        found: dict[str, Any] = {}
-        for observed in self.evidence.observed("churn", version, "psi"):
-            feature, counts = observed.payload["feature"], observed.payload["counts"]
-            counts = counts[0] if isinstance(counts, list) else counts
-            found[feature] = add_counts(found[feature], counts) if feature in found else counts
-        return {
-            feature: sum(counts["bins"]) + counts["unseen"] + counts["missing"]
-            for feature, counts in found.items()
-        }
-
-
-@pytest.fixture
-def house(database: Database, tmp_path: Path) -> Iterator[House]:
-    settings = Settings.load(
-        {"PROMISE_HOME": str(tmp_path / "home"), "PROMISE_DATABASE": database.url}
-    )
-    made = House(settings, ManualClock(), database)
-    yield made
-    made.registry.database.close()
-
-
-@pytest.fixture
-def embedded(tmp_path: Path) -> Iterator[House]:
-    settings = Settings.load({"PROMISE_HOME": str(tmp_path / "home")})
-    made = House(settings, ManualClock(), Database(settings.database))
-    yield made
-    made.registry.database.close()
-    made.database.close()
 
 
 def test_lines_are_counted_once_in_the_frozen_bins(house: House) -> None:
@@ -178,17 +42,18 @@ def test_lines_are_counted_once_in_the_frozen_bins(house: House) -> None:
     begun = {o.payload["begun"][:16] for o in house.evidence.observed("churn", 1, "psi")}
     assert begun == {"2026-01-01T00:00", "2026-01-01T01:00"}
     reference = json.loads((house.registry.find("churn@1").folder / "reference.json").read_text())
-    report = drift_report(house.evidence, "churn", 1, reference)
-    assert {f.feature for f in report.features} == {"age", "city", "sex", "score[0]", "score[1]"}
-    assert report.drifted == ()
+    promise = Promise("drift", "psi", at_most=0.1)
+    counts = summed_counts(house.evidence.observed("churn", 1, "psi"))
+    assert counts.keys() == reference.keys() == {"age", "city", "sex", SCORE}
+    assert judge_drift(promise, reference, counts).status != "BROKEN"
     later = house.log("1")
     house.answer(later, 3000, shift=15)
     later.close()
     house.collect()
-    report = drift_report(house.evidence, "churn", 1, reference)
-    assert [f.feature for f in report.drifted] == ["age"]
-    assert "age: drifted (psi" in str(report.features[0])
-    assert report.features[0].rows == 4200
+    counts = summed_counts(house.evidence.observed("churn", 1, "psi"))
+    judged = {name: judge_drift(replace(promise, of=name), reference, counts) for name in counts}
+    assert [name for name, found in judged.items() if found.status == "BROKEN"] == ["age"]
+    assert judged["age"].n == 4200
 
 
 def test_labels_join_their_answers_and_the_newest_value_counts_once(house: House) -> None:
@@ -297,6 +162,56 @@ def test_each_machine_collects_its_own(house: House) -> None:
     assert house.counted()["age"] == 100
 
 
+def test_a_label_is_taken_at_once_anywhere_and_its_owner_is_noted_later(house: House) -> None:
+    """Two machines share the database; only the first one answered, and only it can know."""
+    house.register()
+    log = house.log()
+    ids = house.answer(log, 4)
+    elsewhere = replace(house.labels, owners=Owners(house.settings.home / "other"))
+    (early,) = elsewhere.add([{"prediction_id": ids[0], "label": "yes"}])
+    assert (early.model, early.unchanged) == ("", False)
+    elsewhere.add([{"prediction_id": ids[1], "label": "no", "model": "price"}])
+    assert house.collect().waiting == 2, "its lines are not written yet"
+    log.close()
+    assert house.collect().joined == 2
+    assert [label.model for each in ids[:2] for label in house.labels.of(each)] == ["churn"] * 2
+    elsewhere.add([{"prediction_id": ids[2], "label": "no", "source": "clerk"}])
+    elsewhere.add([{"prediction_id": ids[2], "label": "yes", "model": "churn"}])
+    elsewhere.add([{"prediction_id": ids[3], "label": "no", "model": "price"}])
+    found = house.collect()
+    assert (found.joined, found.misnamed) == (2, 1)
+    assert {label.model for each in ids for label in house.labels.of(each)} == {"churn"}
+    assert sorted(house.outcomes()) == [0.0, 0.0, 1.0, 1.0]
+    with pytest.raises(DataError, match="is of the model 'churn', not of 'price'"):
+        elsewhere.add([{"prediction_id": ids[0], "label": "no", "model": "price"}])
+    assert elsewhere.add([{"prediction_id": ids[0], "label": "yes"}])[0].unchanged
+
+
+def test_reading_on_gives_what_reading_all_gives(house: House) -> None:
+    """Labels come late, twice, changed and taken back, while answers go on."""
+    house.register()
+    rng, log = np.random.default_rng(11), house.log()
+    following = Following(house.database, "churn", 1, "outcome")
+    ids: list[str] = []
+    for _ in range(12):
+        log.close()
+        log = house.log()
+        ids += house.answer(log, int(rng.integers(1, 200)))
+        house.clock.advance(float(rng.integers(0, 50)))
+        chosen = [str(i) for i in rng.choice(ids, min(len(ids), 150), replace=False)]
+        for value, share in (("yes", 0.5), ("no", 0.5), ("maybe", 0.1)):
+            some = [i for i in chosen if rng.random() < share]
+            house.label(some, value, source=str(rng.choice(["api", "human"])))
+        house.collect()
+        since = None if rng.random() < 0.5 else house.clock.now()
+        on, whole = following.read(since), house.evidence.observed("churn", 1, "outcome", since)
+        assert on == whole
+        first, second = outcomes_of(on, "sex"), outcomes_of(whole, "sex")
+        assert (first and first.digest) == (second and second.digest)
+    log.close()
+    assert len(house.outcomes()) > BLOCK_ROWS
+
+
 def test_what_cannot_be_read_is_left_out_and_counted(embedded: House) -> None:
     embedded.register()
     log = embedded.log()
@@ -350,11 +265,9 @@ def test_rows_tell_their_arm_and_time_and_drift_is_cut_where_a_stage_began(house
     (block,) = house.evidence.observed("churn", 2, "outcome")
     assert block.payload["arm"] == ["shadow"] * 3 + ["canary"] * 4
     assert [at >= began.timestamp() for at in block.payload["at"]] == [False] * 3 + [True] * 4
-    assert counted_since(house.evidence, "churn", 2)["age"]["missing"] == 0
-    rows = [
-        sum(counted_since(house.evidence, "churn", 2, since)["age"]["bins"])
-        for since in (None, began)
-    ]
+    counted = house.evidence.observed("churn", 2, "psi")
+    assert summed_counts(counted)["age"]["missing"] == 0
+    rows = [sum(summed_counts(counted, since)["age"]["bins"]) for since in (None, began)]
     assert rows == [7, 4]
 
 
@@ -374,124 +287,3 @@ def test_memory_of_the_workers_is_observed_for_every_loaded_version(embedded: Ho
     assert len(seen) == 2  # minutes
     assert seen[0].payload["pss_mb"] > 10
     assert seen[0].payload["machine"] == machine_id()
-
-
-def test_two_collectors_of_one_machine_do_not_count_twice(embedded: House) -> None:
-    embedded.register()
-    log = PredictionLog(embedded.settings.records, "0", flush_s=0.005, clock=embedded.clock)
-    done = threading.Event()
-
-    def collect_on() -> None:
-        collector = Collector(embedded.settings, embedded.clock)
-        while not done.is_set():
-            collector.collect()
-        collector.close()
-
-    embedded.collect()
-    threads = [threading.Thread(target=collect_on) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    ids: list[str] = []
-    for _ in range(5):
-        ids += (new := embedded.answer(log, 100))
-        embedded.label(new, "yes")
-    log.close()
-    done.set()
-    for thread in threads:
-        thread.join()
-    embedded.collect()
-    assert embedded.counted()["age"] == 500
-    assert embedded.outcomes() == [1.0] * 500
-
-
-def test_a_lost_index_is_made_again_and_doubles_nothing(house: House) -> None:
-    house.register()
-    log = house.log()
-    ids = house.answer(log, 600)
-    log.close()
-    house.label(ids, "yes")
-    house.collect()
-    for path in house.settings.run.glob("join.db*"):
-        path.unlink()
-    house.clock.advance(60)
-    house.collect()
-    assert len(house.outcomes()) == 600
-    assert house.counted()["age"] == 600
-
-
-def test_what_is_old_is_forgotten_hour_by_hour(embedded: House) -> None:
-    embedded.register()
-    log = embedded.log()
-    ids = embedded.answer(log, BLOCK_ROWS + 10)
-    log.close()
-    embedded.label(ids, "yes")
-    kept = Kept(join_days=1, log_days=1e9)
-    embedded.collect(kept=kept)
-    embedded.clock.advance(3 * 86_400)
-    embedded.collect(kept=kept)
-    index = Database(f"sqlite:///{embedded.settings.run / 'join.db'}")
-    with index.reading() as connection:
-
-        def count(table: str) -> int:
-            return int(connection.execute(sa.text(f"SELECT COUNT(*) FROM {table}")).scalar_one())
-
-        assert (count("answers"), count("came"), count("drift")) == (0, 0, 0)
-        assert count("outcomes") == 10  # of the block that is not full
-    index.close()
-    embedded.label(ids[-1:], "no")
-    embedded.collect(kept=kept)
-    assert len(embedded.outcomes()) == BLOCK_ROWS + 10
-
-
-KILLED = """
-import os, sys
-from promise.clock import SystemClock
-from promise.monitoring import collect, reading
-from promise.monitoring.collect import Collector
-from promise.settings import Settings
-reading._CHUNK_BYTES, collect._LABELS_AT_ONCE = 20_000, 50
-collector = Collector(Settings.load(), SystemClock())
-while True:
-    collector.collect()
-    print("pass", flush=True)
-"""
-
-
-def until(true: Callable[[], Any], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
-
-
-@pytest.mark.slow
-def test_a_collector_killed_again_and_again_loses_and_doubles_nothing(embedded: House) -> None:
-    embedded.clock.start = datetime.now(UTC)
-    embedded.register()
-    env = {
-        **os.environ,
-        "PROMISE_HOME": str(embedded.settings.home),
-        "PROMISE_DATABASE": embedded.database.url,
-    }
-    log = PredictionLog(embedded.settings.records, "0", flush_s=0.01)
-    rng, ids = np.random.default_rng(7), []
-    for _ in range(4):
-        process = subprocess.Popen(
-            [sys.executable, "-c", KILLED], env=env, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(3):
-            ids += (new := embedded.answer(log, 250))
-            embedded.label(new, "yes")
-        assert process.stdout is not None
-        process.stdout.readline()
-        embedded.label(ids[::3], "no" if rng.random() < 0.5 else "yes")
-        time.sleep(float(rng.uniform(0, 0.05)))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-    log.close()
-    embedded.label(ids[::3], "no")
-    embedded.collect()
-    assert embedded.counted()["age"] == len(ids)
-    outcomes = embedded.outcomes()
-    assert (len(outcomes), sum(outcomes)) == (len(ids), len(ids) - len(ids[::3]))

@@ -11,6 +11,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from promise.clock import Clock, SteadyClock
+from promise.features.seen_log import prune_seen
 from promise.monitoring.alerts import deliver
 from promise.monitoring.index import Index
 from promise.monitoring.memory import MemoryProbe
@@ -114,6 +115,9 @@ class Collector:
         for (model, value), n in found.unknown_labels.items():
             facts = {"model": model, "label": value, "n_labels": n}
             _log.warning("labels that their version does not know", extra=facts)
+        if found.misnamed:
+            facts = {"n_labels": found.misnamed}
+            _log.warning("labels named another model than the one that answered", extra=facts)
         return found
 
     def close(self) -> None:
@@ -135,7 +139,9 @@ class Collector:
 
         def whole(connection: sa.Connection) -> tuple[T, Collected]:
             reader = Reader(Index(connection), versions, folder, self.machine)
-            return work(reader), reader.found
+            done = work(reader)
+            self.labels.settle(reader.owners)  # before the index's commit: a kill repeats both
+            return done, reader.found
 
         done, part = self.index.run(whole)
         found.add(part)
@@ -208,4 +214,5 @@ class Collector:
 
         self.index.run(work)
         prune(self.settings.records, kept.log_days, self.clock)
+        prune_seen(self.settings, kept.log_days, self.clock)
         self._tidied_s = now_s

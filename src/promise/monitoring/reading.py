@@ -26,6 +26,7 @@ from promise.registry.revisions import Revisions
 
 _log = logging.getLogger(__name__)
 _CHUNK_BYTES = 4 << 20
+_SUMMED = ("lines", "unreadable", "labels", "joined", "waiting", "elsewhere", "misnamed")
 
 Lines = Sequence[Mapping[str, Any]]
 
@@ -40,7 +41,7 @@ class Collected:
         New lines of the log; `unreadable` are left out: damaged, or of no known version.
     labels, joined
         New labels, and those that found their answer; `waiting` came before it, `elsewhere` are
-        of other machines.
+        of other machines; `misnamed` had been sent for another model than the one that answered.
     unknown_labels
         (model, value) of labels that are no class or number of their version, to how many.
     published
@@ -55,13 +56,14 @@ class Collected:
     joined: int = 0
     waiting: int = 0
     elsewhere: int = 0
+    misnamed: int = 0
     unknown_labels: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     published: int = 0
     more: bool = False
 
     def add(self, other: Collected) -> None:
         """Add what a part of the pass found."""
-        for name in ("lines", "unreadable", "labels", "joined", "waiting", "elsewhere"):
+        for name in _SUMMED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for key, n in other.unknown_labels.items():
             self.unknown_labels[key] += n
@@ -124,6 +126,8 @@ class Reader:
         Of the prediction log.
     machine
         Whose lines and labels are read.
+    owners
+        Prediction id to model of labels that may not tell it yet.
     """
 
     index: Index
@@ -131,6 +135,7 @@ class Reader:
     folder: Path
     machine: str
     found: Collected = field(default_factory=Collected)
+    owners: dict[str, str] = field(default_factory=dict)
 
     def read(self, model: str) -> int:
         """Read, count and keep the next lines of a model; return how many bytes they were."""
@@ -191,6 +196,7 @@ class Reader:
         self.index.keep(answers)
         came = {c.id: c for c in self.index.came([answer.id for answer in answers])}
         self._join([(answer, came[answer.id]) for answer in answers if answer.id in came])
+        self.owners.update((answer.id, model) for answer in answers if answer.id in came)
 
     def join(self, labels: Sequence[Label]) -> None:
         """Join labels, in the order in which they were accepted, to the answers kept so far."""
@@ -200,6 +206,12 @@ class Reader:
             if machine_of(label.prediction_id) == self.machine
         }
         answers = self.index.answers(list(own))
+        models = {answer.id: answer.model for answer in answers}
+        for label in labels:
+            owner = models.get(label.prediction_id, label.model)
+            if owner != label.model:
+                self.owners[label.prediction_id] = owner
+                self.found.misnamed += label.model != ""
         self._join([(answer, own[answer.id]) for answer in answers])
         self.found.labels += len(labels)
         self.found.waiting += len(own.keys() - {answer.id for answer in answers})

@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from promise.data.answer import Answer, Class, Number
+from promise.data.answer import Answer, Class, Decision, Number, truths
 from promise.data.columns import Array, Columns
 from promise.data.schema import Schema
 from promise.errors import ArtifactError, DataError
 from promise.kernels.parsing import number_text, number_texts
 from promise.metrics.drift import SCORE, count_bins
 from promise.pipeline.artifact import read_manifest
+from promise.pipeline.decision import SCORE as CHANCE
 from promise.pipeline.policy import PREDICTION, PROBABILITY
 from promise.pipeline.request import request_from_rows
 from promise.pipeline.task import Task
-from promise.records.given import class_code, finite_number
+from promise.records.given import finite_number, truth_code
 from promise.registry.versions import Version
 
 _OWN_ANSWER = ("model", "cache", "previous")
@@ -59,8 +60,7 @@ class Watched:
 
     @cached_property
     def _codes(self) -> dict[str, float]:
-        classes = self.answer.classes if isinstance(self.answer, Class) else ()
-        return {name: float(code) for code, name in enumerate(classes)}
+        return {name: float(code) for code, name in enumerate(truths(self.answer))}
 
     def typed(self, lines: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], Columns]:
         """Return the lines whose rows the schema can read, and their typed columns."""
@@ -87,6 +87,9 @@ class Watched:
             if not isinstance(shares, dict):
                 return None
             return [float(shares.get(name, 0.0)) for name in self.answer.classes]
+        if isinstance(self.answer, Decision):
+            chance = answer.get(CHANCE)
+            return [1.0 - chance, float(chance)] if isinstance(chance, int | float) else None
         found = answer.get(PREDICTION)
         return [float(found)] if isinstance(found, int | float) else None
 
@@ -108,11 +111,11 @@ class Watched:
         """Return a label as a class code or a number; None for what the version does not know."""
         if isinstance(value, list):
             return None
-        if isinstance(self.answer, Class):
+        if self._codes:
             known = self._codes.get(value) if isinstance(value, str) else None
             if known is not None:
                 return known
-            code = class_code(value, self.answer.classes)
+            code = truth_code(value, self.answer)
             return None if code is None else float(code)
         if isinstance(self.answer, Number):
             return finite_number(value)
