@@ -19,6 +19,8 @@ from promise.registry.revisions import Revisions
 from promise.registry.verdicts import Verdicts
 from promise.serving import api
 from promise.serving.operations import OPERATIONS
+from promise.state.database import Database
+from promise.state.patience import patience_s
 
 pytestmark = pytest.mark.anyio
 
@@ -71,22 +73,26 @@ async def test_labels_come_in_batches_and_before_the_log_is_written(
     ("body", "status", "words"),
     [
         (b"", 400, "the body is empty"),
-        (b"{", 400, "no JSON"),
-        (b'{"id": "a\xff", "label": 1}', 400, "no JSON"),
-        (b'{"id": "m1.0-a-1", "label": NaN}', 400, "no JSON"),
-        (b"[1]", 422, "Expected `object`"),
-        (b'{"id": "m1.0-a-1"}', 422, "missing required field `label`"),
+        (b"{", 400, "it ends too early"),
+        (b'{"id": "a\xff", "label": 1}', 400, "UTF-8"),
+        (b'{"id": "m1.0-a-1", "label": NaN}', 400, "JSON has no NaN"),
+        (b"[1]", 422, "the body is a list, expected an object"),
+        (b'{"id": "m1.0-a-1"}', 422, "the field 'label' is missing"),
         (b'{"id": "m1.0-a-1", "lable": 1}', 422, "did you mean 'label'"),
         (b'{"labels": [{"id": "m1.0-a-1", "lable": 1}]}', 422, "did you mean 'label'"),
         (b'{"label": 1}', 422, "neither came"),
         (b'{"id": "m1.0-a-1", "prediction_id": "m1.0-a-1", "label": 1}', 422, "both came"),
-        (b'{"id": "../../etc/passwd", "label": 1}', 422, "matching regex"),
-        (b'{"id": "a-b-c", "label": 1}', 422, "matching regex"),
-        (b'{"id": "m1.0-a-1", "label": null}', 422, "got `null`"),
-        (b'{"id": "m1.0-a-1", "label": {}}', 422, "got `object`"),
+        (
+            b'{"id": "../../etc/passwd", "label": 1}',
+            422,
+            "expected the `id` that came with the prediction",
+        ),
+        (b'{"id": "a-b-c", "label": 1}', 422, "expected the `id` that came with the prediction"),
+        (b'{"id": "m1.0-a-1", "label": null}', 422, "holds null"),
+        (b'{"id": "m1.0-a-1", "label": {}}', 422, "holds an object"),
         (b'{"id": "m1.0-a-1", "label": 1, "event_at": "noon"}', 422, "expected a time"),
         (b'{"id": "m1.0-a-1", "label": 1, "event_at": "2026-01-01T00:00:00"}', 422, "its zone"),
-        (b'{"id": "m1.0-a-1", "label": 1e999}', 422, ""),
+        (b'{"id": "m1.0-a-1", "label": 1e999}', 422, "beyond what 64-bit floats hold"),
     ],
 )
 async def test_a_label_that_cannot_be_kept_is_refused_in_words(
@@ -323,6 +329,73 @@ async def test_a_database_that_hangs_holds_up_nothing_else(
         kept = await asyncio.gather(*waiting)
     assert told == [200] * 4
     assert {response.status_code for response in kept} == {200}
+
+
+EVENT = {"event_id": "e1", "entity": 7, "type": "login"}
+WRITES = [("/v1/labels", {"id": "m1.0-a-1", "label": 1}), ("/v1/models/churn/events", EVENT)]
+
+
+@pytest.mark.parametrize(("path", "sent"), WRITES)
+@pytest.mark.parametrize(
+    ("headers", "bound_ms", "most_s"),
+    [({"x-deadline-ms": "50"}, 10_000.0, 0.05), ({}, 1_000.0, 1.0)],
+)
+async def test_a_database_that_is_locked_is_waited_for_as_long_as_the_client_waits(
+    house: Any,
+    client: Any,
+    path: str,
+    sent: Any,
+    headers: Any,
+    bound_ms: float,
+    most_s: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house.deploy()
+    worker = house.worker(deadline_ms=bound_ms)
+    other = Database(house.settings.database)
+    waits: list[float] = []
+
+    def watched(most_s: float) -> float:
+        if threading.current_thread().name != "promise-follow":  # which waits for itself
+            waits.append(patience_s(most_s))
+        return patience_s(most_s)
+
+    monkeypatch.setattr("promise.state.opening.patience_s", watched)
+    async with client(worker) as http:
+        assert (await http.post(path, json=sent)).status_code == 200  # the tables are there
+        with other.transaction():
+            waits.clear()
+            refused = await http.post(path, json=sent, headers=headers)
+            assert waits
+            assert max(waits) <= most_s
+        kept = await http.post(path, json=sent)
+    other.close()
+    assert "does not answer" in problem_of(refused, 503)["detail"]
+    assert refused.headers["retry-after"] == "1"
+    assert (kept.status_code, kept.json()["unchanged"]) == (200, 1)
+
+
+async def test_a_request_waits_for_a_thread_no_longer_than_its_client_does(
+    house: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = house.worker()
+    released, begun = threading.Event(), threading.Semaphore(0)
+    monkeypatch.setattr(
+        worker.labels, "add", lambda _: begun.release() or (released.wait(20) and [])
+    )
+    monkeypatch.setattr(api, "_DATABASE_THREADS", 1)
+    label, soon = {"id": "m1.0-a-1", "label": 1}, {"x-deadline-ms": "100"}
+    async with client(worker) as http:
+        first = asyncio.create_task(http.post("/v1/labels", json=label, headers=soon))
+        await asyncio.to_thread(begun.acquire)
+        late = await http.post("/v1/labels", json=label, headers=soon)
+        released.set()
+        done = await first  # begun in time, so it is not abandoned
+        wrong = await http.post("/v1/labels", json=label, headers={"x-deadline-ms": "soon"})
+    assert problem_of(late, 503)["title"] == "no time left"
+    assert late.headers["retry-after"] == "1"
+    assert done.status_code == 200
+    assert "X-Deadline-Ms" in problem_of(wrong, 400)["detail"]
 
 
 async def test_a_route_without_a_loaded_version_is_503_not_500(house: Any, client: Any) -> None:

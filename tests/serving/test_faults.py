@@ -349,7 +349,7 @@ async def test_a_slow_model_does_not_hold_up_the_loop_and_is_cut_at_its_deadline
     )
     real = Bound.one
 
-    def one(self: Any, values: Any) -> Any:
+    def one(self: Any, values: Any, seen: Any = None) -> Any:
         time.sleep(0.2)
         return real(self, values)
 

@@ -12,7 +12,8 @@ from msgspec import UNSET
 
 from promise.data.schema import Field, Schema
 from promise.errors import DataError
-from promise.pipeline.wire import MalformedRequest, RequestCodec, TooManyRows
+from promise.pipeline.json_text import MalformedRequest
+from promise.pipeline.wire import RequestCodec, TooManyRows
 from promise.serving.intake import Intake
 
 AGE, PLAN, SIZE = Field("age", "number"), Field("plan", "category"), Field("size", "number")

@@ -28,17 +28,17 @@ class Broken:
 
     fast = True
 
-    def one(self, values: Any) -> Any:
+    def one(self, values: Any, seen: Any = None) -> Any:
         raise RuntimeError("boom")
 
-    def many(self, rows: Any) -> Any:
+    def many(self, rows: Any, seen: Any = None) -> Any:
         raise RuntimeError("boom")
 
 
 class NotFinite(Broken):
     """A compiled version whose answer is no number."""
 
-    def one(self, values: Any) -> Any:
+    def one(self, values: Any, seen: Any = None) -> Any:
         return {"prediction": float("nan")}
 
 
@@ -416,12 +416,12 @@ async def test_a_draining_worker_tells_connections_to_close(house: Any, client: 
 class Picky(Broken):
     """A compiled version that refuses rows without a plan, as some models do."""
 
-    def one(self, values: Any) -> Any:
+    def one(self, values: Any, seen: Any = None) -> Any:
         if values[2] is None:
             raise DataError("the model takes no missing value in 'plan'.")
         return {"prediction": "yes", "probability": {"no": 0.0, "yes": 1.0}}
 
-    def many(self, rows: Any) -> Any:
+    def many(self, rows: Any, seen: Any = None) -> Any:
         return [self.one(row) for row in rows]
 
 

@@ -222,3 +222,31 @@ def test_a_wrong_tensor_is_named(sent: Any, schema: Schema, words: str) -> None:
 def test_input_tensors_follow_the_schema() -> None:
     kinds = [(one.name, one.datatype) for one in input_metadata(MIXED)]
     assert kinds == [("a", "FP64"), ("plan", "BYTES"), ("day", "BYTES")]
+
+
+@pytest.mark.anyio
+async def test_a_tensor_of_a_column_that_training_ignored_is_passed_over(
+    house: Any, client: Any
+) -> None:
+    house.deploy()
+    label = {"name": "target", "shape": [3], "datatype": "BYTES", "data": ["yes", "no", "yes"]}
+    async with client(house.worker()) as http:
+        rows = {"rows": [{**row, "target": "yes"} for row in ROWS]}
+        lane = (await http.post("/v1/models/churn/predict", json=rows)).json()
+        sent = {"inputs": [*tensors(ROWS), label]}
+        found = await http.post("/v2/models/churn/infer", json=sent)
+        wrong = {"inputs": [*tensors(ROWS), {**label, "name": "targte"}]}
+        refused = await http.post("/v2/models/churn/infer", json=wrong)
+    assert found.status_code == 200, found.text
+    told = [one["prediction"] for one in lane["predictions"]]
+    assert found.json()["outputs"][0]["data"] == told
+    assert (refused.status_code, "targte" in refused.text) == (422, True)
+
+
+def test_dates_are_sent_as_their_field_keeps_them() -> None:
+    schema = Schema((Field("day", "date"), Field("at", "date", format="epoch_s")))
+    assert [one.datatype for one in input_metadata(schema)] == ["BYTES", "FP64"]
+    day, at = tensor("day", ["2026-01-31"], "BYTES"), tensor("at", [1769860800.0])
+    assert rows_of([day, at], schema) == [{"day": "2026-01-31", "at": 1769860800.0}]
+    with pytest.raises(DataError, match=r"'at' is BYTES; .* expected FP64"):
+        rows_of([day, tensor("at", ["2026-01-31"], "BYTES")], schema)

@@ -13,12 +13,13 @@ import sqlalchemy as sa
 
 from promise.clock import ManualClock
 from promise.errors import StateError
+from promise.pipeline.as_sent import golden_bodies
 from promise.promises.spec import ModelFile, Promise
 from promise.registry.keys import Keys
 from promise.registry.lifecycle import Route
 from promise.registry.revisions import Revisions
 from promise.serving.last_known import Known, read_known, write_known
-from promise.serving.loading import golden_bodies, load_version
+from promise.serving.loading import load_version
 from promise.serving.runtime import Runtime
 from promise.serving.server import open_worker
 from promise.state.database import Database

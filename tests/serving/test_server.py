@@ -177,7 +177,7 @@ def test_a_killed_worker_is_replaced_in_its_slot_and_counts_go_on(
 
     def answers() -> bool:
         with contextlib.suppress(httpx.HTTPError):
-            return httpx.post(served.url + PATH, json=ROW, timeout=5).status_code == 200
+            return httpx.post(served.url + PATH, json=ROW, timeout=60).status_code == 200
         return False
 
     wait(answers)

@@ -10,12 +10,14 @@ import msgspec
 from promise.errors import DataError, PromiseError
 from promise.serving.breaker import Breaker
 from promise.serving.cache import cache_key
+from promise.serving.keyed import KeyedServing
 from promise.serving.posts import Desk, Post, encoded_answer
 from promise.serving.request import LINE, Request
 from promise.serving.shadowing import Shadowing
 from promise.serving.threads import Late, Threads
 
 if TYPE_CHECKING:
+    from promise.serving.keyed_desk import KeyedDesk
     from promise.serving.worker import Worker
 
 Source = Literal["model", "cache", "previous", "heuristic"]
@@ -81,6 +83,7 @@ class Answering:
         self._breakers: dict[tuple[str, int], Breaker] = {}
         self._monotonic, self._now = worker.clock.monotonic, worker.clock.now
         self.threads = Threads(worker.clock)
+        self.keyed = KeyedServing(worker)
         self.shadowing = Shadowing(worker, self.threads)
 
     def desk(self, name: str) -> Desk | None:
@@ -105,12 +108,28 @@ class Answering:
         if request.entity is None:
             request.entity = request.intake.entity(request.rows)
         post = self._chosen(desk, request, version)
-        if post.cache_s > 0 and request.raw:
+        if desk.keyed is not None and desk.keyed.reads(request):
+            answered = await self._after_exchange(desk, desk.keyed, post, request)
+        elif post.cache_s > 0 and request.raw:
             answered = await self._cached(desk, post, request)
         else:
             answered = await self.fresh(desk, post, request)
         if desk.shadow is not None:
             self.shadowing.follow(desk.shadow, request, answered.ids)
+        return answered
+
+    async def _after_exchange(
+        self, desk: Desk, keyed: KeyedDesk, post: Post, request: Request
+    ) -> Answered:
+        """Answer events: the store is told of each once, whoever answers and however often."""
+        there = await self.keyed.take(keyed, request)
+        if there or not post.keyed:
+            answered = await self.fresh(desk, post, request)
+        else:  # no version is to blame for a store that is away
+            answered = self._by_heuristic(desk, post, request)
+            post.series.fallbacks += 1
+            self._worker.counters.count("store_away", post.model)
+        self.keyed.note(request, answered)
         return answered
 
     def _chosen(self, desk: Desk, request: Request, version: int | None) -> Post:
@@ -215,16 +234,19 @@ class Answering:
         if rows is None:
             post.unfit(self._worker)
             return None
+        seen = request.seen_for(post.number)
+        if post.keyed and seen is None:
+            return None
         if len(rows) == 1 and post.pooled_above:
-            one = post.one(rows[0])
+            one = post.one(rows[0], None if seen is None else seen[0])
             return None if one is None else [one]
         if post.loaded is None or not post.usable:
             return None
         try:
             if len(rows) > post.pooled_above:
-                encoded = await self.threads.answer(post.loaded, rows, request.until_s)
+                encoded = await self.threads.answer(post.loaded, rows, request.until_s, seen)
             else:
-                encoded = post.many(rows)
+                encoded = post.many(rows, seen)
         except DataError:
             post.breaker.ok()
             raise
@@ -267,7 +289,7 @@ class Answering:
         if source == "heuristic":  # not an answer of this version, so not its evidence
             line = line.replace(f'"arm":"{post.arm}"'.encode(), b'"arm":"fallback"')
         new_id, append, kind = worker.log.new_id, worker.log.append, source.encode()
-        ids = [new_id() for _ in encoded]
+        ids = request.ids or [new_id() for _ in encoded]
         rows = request.logged_rows(post.number)
         for id, row, answer in zip(ids, rows, encoded, strict=True):
             append(post.model, LINE % (id.encode(), line, at, ms, entity, row, answer, kind))

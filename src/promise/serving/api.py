@@ -22,7 +22,7 @@ from promise.serving.docs_page import page
 from promise.serving.endpoints import Snapshot
 from promise.serving.metrics_page import MetricsPage
 from promise.serving.openapi import document
-from promise.serving.operations import OPERATIONS, Operation
+from promise.serving.operations import DEADLINE, OPERATIONS, Operation
 from promise.serving.problems import problem
 from promise.serving.refusals import problem_of
 from promise.serving.worker import Worker
@@ -136,6 +136,8 @@ class _Rest:
             raise found
 
     async def _call(self, request: Request, operation: Operation) -> Call:
+        began_s, limits = self.clock.monotonic(), self.worker.limits
+        told = request.headers.get(DEADLINE.name) if DEADLINE in operation.parameters else None
         return Call(
             worker=self.worker,
             clock=self.clock,
@@ -144,6 +146,7 @@ class _Rest:
             path=request.path_params,
             query=dict(request.query_params),
             headers=request.headers,
+            until_s=began_s + limits.deadline_of(told) * 1e-3,
             body=await read_body(request, self.worker) if operation.method == "POST" else b"",
         )
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from typing import Literal
 
-from promise.registry.keys import Key
+from promise.registry.keys import Key, digest_of
 from promise.serving.problems import Refused
 from promise.serving.worker import Worker
 
@@ -42,7 +41,7 @@ def authorise(
             "This server answers requests with an API key only: send `Authorization: Bearer "
             "pk_…`; `promise keys create` makes one."
         )
-    key = worker.runtime.snapshot.keys.get(hashlib.sha256(secret).digest())
+    key = worker.runtime.snapshot.keys.get(digest_of(secret.decode("utf-8", "surrogateescape")))
     if key is None:
         return _challenged("The API key is unknown here or was revoked; ask for a new one.")
     return None if _covers(key, scope) else _forbidden(key, scope)

@@ -29,7 +29,8 @@ Time = Annotated[
     str,
     Meta(
         max_length=40,
-        description="ISO 8601 with its zone: 2026-01-31T12:00:00Z.",
+        description="A time in ISO 8601 with its zone.",
+        examples=["2026-01-31T12:00:00Z"],
         extra_json_schema={"format": "date-time"},
     ),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
@@ -15,16 +15,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from promise.clock import Clock
-from promise.errors import near
+from promise.errors import DataError
+from promise.pipeline.json_text import read_json
 from promise.serving.absence import no_model
 from promise.serving.arrivals import pass_over
 from promise.serving.catalogue import Catalogue
 from promise.serving.endpoints import Endpoint, Snapshot
+from promise.serving.misfits import misfit
 from promise.serving.problems import Problem, Refused
 from promise.serving.worker import Worker
+from promise.state.patience import at_most
 
 T = TypeVar("T")
-_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*?)`")
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
@@ -40,6 +42,8 @@ class Call:
         What is served at this moment; the same one for the whole request.
     path, query, headers
         Parameters of the path and of the query (the last of several); headers by lower-case name.
+    until_s
+        Monotonic seconds of the clock: how long the database is waited for.
     body
         As it came; empty without one.
     """
@@ -51,6 +55,7 @@ class Call:
     path: Mapping[str, str]
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    until_s: float
     body: bytes = b""
 
 
@@ -83,7 +88,7 @@ async def read_body(request: Request, worker: Worker) -> bytes:
 
 
 def decoded(body: bytes, kind: type[T]) -> T:
-    """Return the body as this type; what does not fit is told by its place and near match.
+    """Return the body as this type, or say what came in its place and where.
 
     Examples
     --------
@@ -91,48 +96,25 @@ def decoded(body: bytes, kind: type[T]) -> T:
     >>> decoded(b'{"lables": []}', LabelsSent)
     Traceback (most recent call last):
         ...
-    promise.serving.problems.Refused: there is no field 'lables' ($); did you mean 'labels'?
+    promise.errors.DataError: there is no field 'lables'; did you mean 'labels'?
     """
-    return converted(parsed(body), kind)
-
-
-def parsed(body: bytes) -> Any:
-    """Return the body as plain JSON values."""
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        told = "the body is empty" if not body.strip() else f"the body is no JSON: {error}"
-        raise Refused(400, "malformed request", f"{told}.") from error
+    return converted(read_json(body), kind)
 
 
 def converted(value: Any, kind: type[T]) -> T:
-    """Return plain JSON values as this type, or refuse them by place and near match."""
+    """Return plain JSON values as this type.
+
+    Raises
+    ------
+    DataError
+        Naming the entry and the field that do not fit, what came and what was expected.
+    """
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise Refused(422, "invalid input", _told(str(error), kind)) from error
-
-
-def _told(message: str, kind: Any) -> str:
-    what, _, place = message.partition(" - at ")
-    place = place.strip("`") or "$"
-    found = _UNKNOWN_FIELD.match(what)
-    if found is None:
-        return f"{what} ({place})"
-    field = found.group(1)
-    return f"there is no field {field!r} ({place}); {near(field, _fields(kind, place))}"
-
-
-def _fields(kind: Any, place: str) -> list[str]:
-    """Return the field names of the struct at this place, by the struct types below `kind`."""
-    about: Any = msgspec.inspect.type_info(kind)
-    for step in re.findall(r"\.(\w+)", place):
-        inner = next((f.type for f in about.fields if f.encode_name == step), None)
-        while isinstance(inner, msgspec.inspect.ListType):
-            inner = inner.item_type
-        if isinstance(inner, msgspec.inspect.StructType):
-            about = inner
-    return [field.encode_name for field in getattr(about, "fields", ())]
+        told = misfit(value, kind)
+        assert told is not None, "what was refused does not fit"
+        raise DataError(told) from error
 
 
 def endpoint_named(call: Call) -> Endpoint:
@@ -152,14 +134,28 @@ def absent(call: Call, name: str) -> Refused:
 async def answer(
     call: Call, run: Callable[[Call], Any], *, threads: anyio.CapacityLimiter | None
 ) -> Response:
-    """Run a handler and return its answer; a plain function runs in one of `threads`, if given."""
-    if iscoroutinefunction(run):
-        made = await run(call)
-    elif threads is None:
-        made = run(call)
-    else:
-        made = await anyio.to_thread.run_sync(run, call, limiter=threads)
+    """Run a handler and return its answer; a plain function runs in one of `threads`, if given.
+
+    It waits for a thread, and for the database, until the call's deadline and no longer.
+    """
+    with at_most(call.until_s - call.clock.monotonic()):
+        made = await _made(call, run, threads)
     reply = made if isinstance(made, Reply) else Reply(made)
     content = reply.content
     raw = content if isinstance(content, bytes) else _ENCODER.encode(content)
     return Response(raw, status_code=reply.status, media_type=reply.media_type)
+
+
+async def _made(
+    call: Call, run: Callable[[Call], Any], threads: anyio.CapacityLimiter | None
+) -> Any:
+    if iscoroutinefunction(run):
+        return await run(call)
+    if threads is None:
+        return run(call)
+    # a thread that has begun is not abandoned: it keeps what it was given, or says why not
+    left_s = call.until_s - call.clock.monotonic() if threads.available_tokens < 1 else math.inf
+    with anyio.move_on_after(left_s):
+        return await anyio.to_thread.run_sync(run, call, limiter=threads)
+    detail = "the request's time was over before a thread was free for it; try again shortly."
+    raise Refused(503, "no time left", detail, headers=[("retry-after", "1")])

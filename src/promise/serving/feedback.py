@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from promise.errors import DataError
+from promise.pipeline.json_text import read_json
 from promise.records.events import Event
 from promise.records.labels import Label
 from promise.serving.bodies import (
@@ -20,15 +22,17 @@ from promise.serving.bodies import (
     LabelSent,
     LabelsSent,
 )
-from promise.serving.call import Call, absent, converted, parsed
+from promise.serving.call import Call, absent, converted
+from promise.serving.keyed_feedback import check_events, feed_events, feed_labels
 from promise.serving.problems import Refused
 from promise.state.moments import maybe_text, to_text
 
 
 def accept_labels(call: Call) -> LabelsAnswer:
     """Keep one label or several; the same again changes nothing, another value is a revision."""
-    sent = _labels(parsed(call.body))
+    sent = _labels(read_json(call.body))
     kept = call.worker.labels.add([_label(number, one) for number, one in enumerate(sent)])
+    feed_labels(call, kept)
     return LabelsAnswer(**tally(kept), labels=[_label_kept(label) for label in kept])
 
 
@@ -50,7 +54,7 @@ def _labels(body: Any) -> list[LabelSent]:
 def _within(sent: Any, what: str) -> None:
     """Refuse a list that is empty or longer than one request may bring."""
     if isinstance(sent, list) and not sent:
-        raise Refused(422, "invalid input", f"{what} is empty; send at least one.")
+        raise DataError(f"{what} is empty; send at least one.")
     if isinstance(sent, list) and len(sent) > MOST:
         told = f"{len(sent):,} {what} came, at most {MOST:,} are taken at once; send them in parts."
         raise Refused(413, f"too many {what}", told)
@@ -60,11 +64,9 @@ def _label(number: int, sent: LabelSent) -> dict[str, Any]:
     """Return a label as the records room takes it."""
     if (sent.prediction_id is UNSET) == (sent.id is UNSET):
         came = "neither" if sent.id is UNSET else "both"
-        raise Refused(
-            422,
-            "invalid input",
+        raise DataError(
             f"label {number}: expected the prediction's id as `prediction_id` or as `id`; {came} "
-            "came.",
+            "came."
         )
     given = {
         name: value
@@ -93,8 +95,11 @@ def accept_events(call: Call) -> EventsAnswer:
     name = call.path["name"]
     if name not in call.snapshot.endpoints and not call.catalogue.registry.versions(name):
         raise absent(call, name)
-    sent = _events(parsed(call.body))
-    kept = call.catalogue.events.add(name, [msgspec.structs.asdict(one) for one in sent])
+    sent = _events(read_json(call.body))
+    told = [msgspec.structs.asdict(one) for one in sent]
+    check_events(call, name, [call.catalogue.events.read(name, one) for one in told])
+    kept = call.catalogue.events.add(name, told)
+    feed_events(call, name, kept.events)
     return EventsAnswer(
         accepted=kept.added,
         unchanged=len(kept.events) - kept.added,

@@ -10,7 +10,8 @@ from msgspec import UNSET
 
 from promise.data.schema import Field, Schema
 from promise.errors import DataError
-from promise.pipeline.wire import ROWS, Decoded, MalformedRequest, RequestCodec, TooManyRows
+from promise.pipeline.json_text import MalformedRequest
+from promise.pipeline.wire import ROWS, Decoded, RequestCodec, TooManyRows
 
 Row = tuple[Any, ...]
 
@@ -28,7 +29,7 @@ class _Way:
     absent
         Places that a request may lack.
     codec
-        Reads the body again, where a field has another type in this version.
+        Reads the body again, where a field has another type or format in this version.
     never
         Whether no request can hold its fields.
     """
@@ -147,6 +148,11 @@ class Intake:
         return str(first)
 
     @property
+    def ignored(self) -> tuple[str, ...]:
+        """Names that are passed over."""
+        return self.codec.ignored
+
+    @property
     def asks_entity(self) -> bool:
         """Whether a field of the request names the entity."""
         return self._entity_at is not None
@@ -166,10 +172,10 @@ class Intake:
         return self.codec.json_schema()
 
     def _way(self, schema: Schema) -> _Way:
-        types = {field.name: field.type for field in self._fields}
-        if any(field.name not in types for field in schema):
+        read = {field.name: field for field in self._fields}
+        if any(field.name not in read for field in schema):
             return _Way(never=True)
-        if any(field.type != types[field.name] for field in schema):
+        if not all(_alike(field, read[field.name]) for field in schema):
             codec = RequestCodec(schema, row_limit=self._row_limit, others=True)
             return _Way(codec=codec)
         at = {field.name: place for place, field in enumerate(self._fields)}
@@ -183,12 +189,19 @@ class Intake:
 _PLAIN = _Way()
 
 
+def _alike(one: Field, other: Field) -> bool:
+    """Say whether two versions take the same values of a field; dates have formats of their own."""
+    if one.type != "date" or other.type != "date":
+        return one.type == other.type
+    return (one.format or "iso", one.nulls) == (other.format or "iso", other.nulls)
+
+
 def _only_others(lead: Schema, schemas: Iterable[Schema]) -> Schema:
     """Return the fields that the leading version does not know.
 
-    Where others disagree about a type, the field takes whatever a category takes, which is any
-    plain value, and each reads it again for itself. A field named `rows` stands for a batch as
-    long as the leading version has none of this name.
+    Where others disagree about a type, or how a date is written, the field takes whatever a
+    category takes, which is any plain value, and each reads it again for itself. A field named
+    `rows` stands for a batch as long as the leading version has none of this name.
     """
     found: dict[str, Field] = {}
     for schema in schemas:
@@ -196,7 +209,7 @@ def _only_others(lead: Schema, schemas: Iterable[Schema]) -> Schema:
             if field.name in lead or field.name == ROWS:
                 continue
             known = found.get(field.name)
-            if known is not None and known.type != field.type:
+            if known is not None and not _alike(known, field):
                 field = Field(field.name, "category")
             found[field.name] = field
     return Schema(tuple(found.values()))

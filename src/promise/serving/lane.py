@@ -15,6 +15,7 @@ from promise.serving.posts import Desk
 from promise.serving.problems import Problem, Refused, Send, send
 from promise.serving.refusals import problem_of
 from promise.serving.request import Request
+from promise.serving.streaming import Stream, streams
 from promise.serving.worker import Worker
 
 Scope = MutableMapping[str, Any]
@@ -57,7 +58,10 @@ class Lane:
             return await self._rest(scope, receive, send_)
         self._in_flight += 1
         try:
-            await self._send(await self._predict(name, scope, receive), send_)
+            if streams(scope["headers"]):
+                await self._stream(name, scope, receive, send_)
+            else:
+                await self._send(await self._predict(name, scope, receive), send_)
         except Disconnected:
             self._worker.counters.count("disconnected")
         except Exception as error:
@@ -93,6 +97,22 @@ class Lane:
         if encoded is not None:
             return self._answering.record(desk.live, request, [encoded], "model")
         return await self._answering.rescue(desk, desk.live, request)
+
+    async def _stream(self, name: str, scope: Scope, receive: Receive, send_: Send) -> None:
+        """Answer rows that come line by line; the body's length is not bounded."""
+        self._admit(scope)
+        headers = [header for header in scope["headers"] if header[0] != b"content-length"]
+        deadline_ms, entity = self._read_headers(headers)
+        desk = self._answering.desk(name)
+        if desk is None or desk.live is None or desk.intake is None:
+            raise await self._absent(name, desk)
+
+        def now() -> Desk:
+            found = self._answering.desk(name)
+            answers = found is not None and found.live is not None and found.intake is not None
+            return found if answers and found is not None else desk
+
+        await Stream(self._worker, now, entity, deadline_ms).answer(receive, send_)
 
     async def _send(self, answered: Answered, send_: Send) -> None:
         body = answered.body()

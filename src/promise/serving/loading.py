@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import islice
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from promise.data.columns import Array, Columns
 from promise.data.schema import Schema
 from promise.errors import ArtifactError, PromiseError
+from promise.features.keyed import Keyed
+from promise.features.view import refuse_other_versions
 from promise.pipeline.artifact import (
     golden_difference,
     load_pipeline,
-    read_golden,
     read_manifest,
 )
+from promise.pipeline.as_sent import golden_bodies
 from promise.pipeline.bind import Bound, bind, heuristic_answer
 from promise.pipeline.order import workload_named
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.policy import PREDICTION, Threshold
-from promise.pipeline.request import request_from_table
+from promise.pipeline.rehearsal import Rehearsal
 from promise.pipeline.task import Task
-from promise.pipeline.wire import RequestCodec
 from promise.registry.versions import Version
 from promise.state.files import sha256
 
@@ -99,6 +98,9 @@ def load_version(version: Version) -> Loaded:
             "from a backup or train again."
         )
     pipeline = load_pipeline(folder)
+    if isinstance(pipeline.featurize, Keyed):
+        views = pipeline.featurize.features.views
+        refuse_other_versions(views, read_manifest(folder)["views"])
     bound = bind(pipeline)
     return Loaded(
         version=version,
@@ -121,17 +123,6 @@ def remains_of(version: Version) -> Remains | None:
     except (PromiseError, OSError, KeyError, ValueError, TypeError):
         return None
     return Remains(task.request, heuristic)
-
-
-def golden_bodies(folder: Path, schema: Schema) -> list[bytes]:
-    """Return a version's golden rows as the JSON bodies that a client would send."""
-    if not (folder / "golden.arrow").is_file():
-        return []
-    columns = request_from_table(read_golden(folder)[0], schema)
-    return [
-        msgspec.json.encode({name: _plain(columns[name][i]) for name in schema.names})
-        for i in range(len(columns[schema.names[0]]))
-    ]
 
 
 class _NoScore:
@@ -167,21 +158,10 @@ def _check_and_warm(version: Version, pipeline: Pipeline, bound: Bound) -> float
             f"(largest difference {difference:.3g}); the libraries here differ from those of the "
             "training: run `promise doctor`."
         )
-    took, codec = [], RequestCodec(pipeline.task.request)
-    bodies = golden_bodies(version.folder, pipeline.task.request)[:_WARM_ROWS]
+    took, rehearsal = [], Rehearsal(pipeline, bound)
+    bodies = list(islice(golden_bodies(version.folder, pipeline.task.request), _WARM_ROWS))
     for body in bodies * max(1, _WARM_ROWS // max(1, len(bodies))):
-        rows, _ = codec.decode(body)
         began = time.perf_counter()
-        bound.one(rows[0])
+        rehearsal.answer(body)
         took.append(1e3 * (time.perf_counter() - began))
     return float(np.median(took)) if took else 0.0
-
-
-def _plain(value: Any) -> Any:
-    """Return a typed cell as JSON has it; what is missing becomes null."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, np.datetime64):
-        return None if np.isnat(value) else str(value)
-    number = float(value)
-    return number if math.isfinite(number) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -52,7 +52,35 @@ _TOTALS = {
     "server_errors": "Requests that failed in an unforeseen way.",
     "slow_clients": "Requests whose body came too slowly.",
     "disconnected": "Requests whose client left.",
+    "store_away": "Requests left to a person because the event store did not answer.",
+    "events_late": "Events that the store took after it had been away.",
+    "events_lost": "Events that no store took: it was away too long.",
+    "labels_unmatched": "Labels that are kept, and whose event the store does not know.",
+    "reasons_dropped": "Answers whose exact contributions found no room.",
 }
+
+
+_LOG_GAUGES = {
+    "log_waiting": (
+        "promise_log_waiting", "Lines of the prediction log that are in no file yet.",
+    ),
+    "log_oldest_s": ("promise_log_oldest_seconds", "Age of the oldest line in no file yet."),
+    "log_worst_s": ("promise_log_worst_loss_window_seconds", "Longest that a line waited."),
+}  # fmt: skip
+"""Field of a worker's standing to the gauge that shows it."""
+_PROCESS_GAUGES = {
+    "events_waiting": (
+        "promise_events_waiting", "Events that the event store has not taken yet.",
+    ),
+    "reasons_waiting": (
+        "promise_reasons_waiting", "Answers that are owed exact contributions.",
+    ),
+    "stale_s": (
+        "promise_database_stale_seconds",
+        "Seconds since the database last answered; 0 while it does.",
+    ),
+    "ready": ("promise_ready", "1 where a worker wants traffic."),
+}  # fmt: skip
 
 
 @dataclass
@@ -201,21 +229,7 @@ def _log_families(standing: list[Standing]) -> Iterator[Metric]:
         for one in standing:
             family.add_metric((str(one.slot),), getattr(one, f"log_{name}"))
         yield family
-    yield _gauge(
-        "promise_log_waiting",
-        "Lines of the prediction log that are in no file yet.",
-        {one.slot: one.log_waiting for one in standing},
-    )
-    yield _gauge(
-        "promise_log_oldest_seconds",
-        "Age of the oldest line in no file yet.",
-        {one.slot: one.log_oldest_s for one in standing},
-    )
-    yield _gauge(
-        "promise_log_worst_loss_window_seconds",
-        "Longest that a line waited.",
-        {one.slot: one.log_worst_s for one in standing},
-    )
+    yield from _gauges(_LOG_GAUGES, standing)
 
 
 def _route_families(snapshot: Snapshot) -> Iterator[Metric]:
@@ -235,21 +249,18 @@ def _route_families(snapshot: Snapshot) -> Iterator[Metric]:
 
 
 def _process_families(standing: list[Standing]) -> Iterator[Metric]:
-    yield _gauge(
-        "promise_database_stale_seconds",
-        "Seconds since the database last answered; 0 while it does.",
-        {one.slot: one.stale_s for one in standing},
-    )
-    yield _gauge(
-        "promise_ready",
-        "1 where a worker wants traffic.",
-        {one.slot: float(one.ready) for one in standing},
-    )
+    yield from _gauges(_PROCESS_GAUGES, standing)
     yield _gauge(
         "promise_worker_pss_bytes",
         "Memory of a worker, shared pages counted by their share.",
         {one.slot: pss_mb(one.pid) * 2**20 for one in standing},
     )
+
+
+def _gauges(told: Mapping[str, tuple[str, str]], standing: list[Standing]) -> Iterator[Metric]:
+    """Yield one gauge for each field of the standing, by worker."""
+    for part, (name, text) in told.items():
+        yield _gauge(name, text, {one.slot: float(getattr(one, part)) for one in standing})
 
 
 def _gauge(name: str, text: str, by_slot: dict[int, float]) -> Metric:

@@ -10,9 +10,10 @@ import msgspec
 from msgspec import Meta, Struct
 from starlette.concurrency import run_in_threadpool
 
-from promise.data.answer import Class
+from promise.data.answer import Class, Decision
 from promise.errors import DataError, near
 from promise.pipeline.answers import MANY_CLASSES, TOP
+from promise.pipeline.decision import SCORE
 from promise.pipeline.policy import PREDICTION, PROBABILITY
 from promise.serving.absence import not_loaded, nothing_live
 from promise.serving.answering import Answered
@@ -142,6 +143,8 @@ def model_metadata(call: Call) -> ModelMetadata:
 async def infer(call: Call) -> InferAnswer:
     """Answer tensors as the lane answers rows: routed, counted and logged alike."""
     began_s, limits = call.worker.clock.monotonic(), call.worker.limits
+    if call.path["name"] not in call.snapshot.endpoints:
+        await run_in_threadpool(endpoint_named, call)  # asks the database for near names
     desk, intake, pinned = _reader(call)
     sent, rows, body = await run_in_threadpool(_read, call.body, intake)
     deadline_ms = limits.deadline_of(call.headers.get("x-deadline-ms"))
@@ -169,7 +172,7 @@ def _reader(call: Call) -> tuple[Desk, Intake, int | None]:
 def _read(raw: bytes, intake: Intake) -> tuple[InferSent, list[Row], bytes]:
     """Return the request, its rows as the intake reads them, and the body the lane would get."""
     sent = decoded(raw, InferSent)
-    rows = rows_of(sent.inputs, intake.schema, intake.optional)
+    rows = rows_of(sent.inputs, intake.schema, intake.optional, ignored=intake.ignored)
     if not rows:
         raise DataError("the tensors hold no row; send at least one.")
     body = msgspec.json.encode({"rows": rows})
@@ -206,6 +209,7 @@ def _tensors(classes: Sequence[str], answered: Answered) -> dict[str, TensorAnsw
     found = [
         TensorAnswer(PREDICTION, [len(answers)], "BYTES" if text else "FP64", predictions),
         *_probabilities(classes, [answer.get(PROBABILITY) for answer in answers]),
+        *_scores([answer.get(SCORE) for answer in answers]),
         TensorAnswer(IDS, [len(answers)], "BYTES", list(answered.ids)),
     ]
     return {tensor.name: tensor for tensor in found}
@@ -231,8 +235,23 @@ def _probabilities(
     ]
 
 
+def _scores(scores: list[float | None]) -> list[TensorAnswer]:
+    """Return the scores behind decisions; none where any of them was made without one."""
+    known = [score for score in scores if score is not None]
+    if len(known) < len(scores) or not known:
+        return []
+    return [TensorAnswer(SCORE, [len(known)], "FP64", known)]
+
+
 def _outputs(loaded: Loaded) -> list[TensorMetadata]:
     answer = loaded.pipeline.task.answer
+    if isinstance(answer, Decision):
+        score = TensorMetadata(SCORE, "FP64", [-1])
+        return [
+            TensorMetadata(PREDICTION, "BYTES", [-1]),
+            score,
+            TensorMetadata(IDS, "BYTES", [-1]),
+        ]
     if not isinstance(answer, Class):
         return [TensorMetadata(PREDICTION, "FP64", [-1]), TensorMetadata(IDS, "BYTES", [-1])]
     probability = [TensorMetadata(PROBABILITY, "FP64", [-1, answer.n_classes])]

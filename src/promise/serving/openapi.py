@@ -8,9 +8,8 @@ from typing import Any
 
 import msgspec
 
-from promise.data.answer import Answer
 from promise.pipeline.answers import answer_schema
-from promise.pipeline.task import Task
+from promise.pipeline.pipeline import Pipeline
 from promise.serving.auth import Need
 from promise.serving.endpoints import Snapshot
 from promise.serving.operations import OPERATIONS, PREDICT, Operation
@@ -30,7 +29,11 @@ _WITH_BODY = {
     413: "The body or its number of rows is over the limit.",
     415: "The body is compressed, which is not read.",
 }
-_WITH_KEY = {401: "There is no valid API key.", 403: "The API key lacks the scope."}
+_NO_PROBE = {
+    401: "There is no valid API key.",
+    403: "The API key lacks the scope.",
+    503: "It could not be answered in time; try again.",
+}
 _ALWAYS = {
     429: "Too many requests are in flight; try again.",
     500: "Something went wrong on our side; the log has it under the instance.",
@@ -59,14 +62,14 @@ def document(snapshot: Snapshot) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
-    for name, task, row in _models(snapshot):
+    for name, pipeline, row in _models(snapshot):
         components[f"{name}.Row"] = row
         components[f"{name}.Rows"] = _batch(f"{name}.Row")
-        components[f"{name}.Predictions"] = _predictions(task.answer)
+        components[f"{name}.Predictions"] = _predictions(pipeline)
         for operation in OPERATIONS:
             if operation.rows:
                 path = operation.path.replace("{name}", name)
-                paths[path] = {"post": _of_model(operation, name, "rows" in task.request)}
+                paths[path] = {"post": _of_model(operation, name, "rows" in pipeline.task.request)}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Promise", "version": version("promise-ml"), "description": _SUMMARY},
@@ -86,14 +89,14 @@ def _kinds(operation: Operation) -> list[type]:
     return [kind for kind in found if kind is not None and kind is not dict]
 
 
-def _models(snapshot: Snapshot) -> list[tuple[str, Task, dict[str, Any]]]:
-    """Return the task and the row's schema of every model whose live version is loaded."""
+def _models(snapshot: Snapshot) -> list[tuple[str, Pipeline, dict[str, Any]]]:
+    """Return the pipeline and the row's schema of every model whose live version is loaded."""
     found = []
     for name, endpoint in sorted(snapshot.endpoints.items()):
         live = endpoint.route.live
         loaded = None if live is None else endpoint.versions.get(live)
         if loaded is not None and endpoint.intake is not None:
-            found.append((name, loaded.pipeline.task, endpoint.intake.json_schema()))
+            found.append((name, loaded.pipeline, endpoint.intake.json_schema()))
     return found
 
 
@@ -158,7 +161,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     made = {"200": answered}
     refused = {
         **_ALWAYS,
-        **({} if operation.scope is None else _WITH_KEY),
+        **({} if operation.scope is None else _NO_PROBE),
         **(_WITH_BODY if operation.sends or operation.rows else {}),
         **operation.refuses,
     }
@@ -166,9 +169,9 @@ def _responses(operation: Operation) -> dict[str, Any]:
     return made | {str(s): {**answered, "description": t} for s, t in operation.also.items()}
 
 
-def _predictions(answer: Answer | None) -> dict[str, Any]:
+def _predictions(pipeline: Pipeline | None) -> dict[str, Any]:
     """Return the schema of a prediction's answer; of any model where none is given."""
-    known = {} if answer is None else answer_schema(answer)["properties"]
+    known = {} if pipeline is None else answer_schema(pipeline)["properties"]
     row: dict[str, Any] = {
         "type": "object",
         "properties": {

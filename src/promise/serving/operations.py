@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from promise.serving import bodies, oip
+from promise.serving import bodies, compatible, oip
 from promise.serving.about import list_models, show_model, show_status, show_version
 from promise.serving.auth import Need
 from promise.serving.call import Call
@@ -95,6 +95,12 @@ DEADLINE = Parameter(
     "Milliseconds that the client waits; at most the server's own bound.",
     {"type": "number", "minimum": 0},
 )
+MODEL = Parameter(
+    "model",
+    "query",
+    "The model that answers; the only one of its kind without it.",
+    {"type": "string"},
+)
 VERSION = Parameter(
     "version",
     "query",
@@ -129,12 +135,19 @@ OPERATIONS: tuple[Operation, ...] = (
         refuses={**INVALID, **NOT_LIVE, **NOT_READY},
     ),
     Operation(
+        "POST", "/predict", "predict_domain", "models", compatible.predict_domain,
+        compatible.DomainAnswer, "predict", sends=(compatible.DomainSent,),
+        parameters=(MODEL, ENTITY, DEADLINE), refuses={**INVALID, **NOT_LIVE, **NOT_READY, **LATE},
+    ),
+    Operation(
         "POST", "/v1/labels", "label", "feedback", accept_labels, bodies.LabelsAnswer, "label",
-        sends=(bodies.LabelSent, bodies.LabelsSent), refuses={**INVALID, **DATABASE},
+        sends=(bodies.LabelSent, bodies.LabelsSent), parameters=(DEADLINE,),
+        refuses={**INVALID, **DATABASE},
     ),
     Operation(
         "POST", "/v1/models/{name}/events", "events", "feedback", accept_events,
         bodies.EventsAnswer, "label", sends=(bodies.EventSent, bodies.EventsSent),
+        parameters=(DEADLINE,),
         refuses={
             **INVALID, **DATABASE, **UNKNOWN_MODEL,
             409: "An event id is known with another content.",

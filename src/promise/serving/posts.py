@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from promise.data.columns import FloatArray
 from promise.errors import ArtifactError, DataError
+from promise.features.keyed import Keyed
 from promise.pipeline.bind import Bound
 from promise.registry.lifecycle import Route
 from promise.serving.breaker import Breaker
 from promise.serving.endpoints import Endpoint
 from promise.serving.intake import Intake, Row
+from promise.serving.keyed_desk import KeyedDesk
 from promise.serving.router import choose, splits
 
 if TYPE_CHECKING:
@@ -33,11 +36,16 @@ class Post:
     ----------
     breaker
         Outlives snapshots: a version that keeps failing stays refused.
+
+    Attributes
+    ----------
+    keyed
+        Whether it answers only with what the event store told of a row.
     """
 
     __slots__ = (
-        "arm", "bound", "breaker", "cache_s", "fingerprint", "head", "headers", "line", "loaded",
-        "model", "number", "pooled_above", "series",
+        "arm", "bound", "breaker", "cache_s", "fingerprint", "head", "headers", "keyed", "line",
+        "loaded", "model", "number", "pooled_above", "series",
     )  # fmt: skip
 
     def __init__(
@@ -47,12 +55,13 @@ class Post:
         self.loaded = endpoint.versions.get(number)
         self.series = worker.counters.series(endpoint.name, number, arm, endpoint.targets)
         self.bound: Bound | None = None
-        self.cache_s, self.fingerprint, self.pooled_above = 0.0, "", 0
+        self.cache_s, self.fingerprint, self.pooled_above, self.keyed = 0.0, "", 0, False
         if self.loaded is not None:
             self.bound = self.loaded.bound
             self.cache_s, self.fingerprint = self.loaded.cache_s, self.loaded.fingerprint
             slow = self.loaded.one_ms > _SLOW_MS
             self.pooled_above = 0 if slow else POOLED_ABOVE
+            self.keyed = isinstance(self.loaded.pipeline.featurize, Keyed)
         about = f'"model":"{endpoint.name}","version":{number},'.encode()
         self.head = b"{" + about + b'"predictions":['
         self.line = about + f'"arm":"{arm}","at":'.encode()
@@ -67,8 +76,13 @@ class Post:
         """Whether it is loaded and does not keep failing."""
         return self.bound is not None and (self.breaker.closed or self.breaker.allows())
 
-    def one(self, row: Row) -> bytes | None:
+    def one(self, row: Row, seen: FloatArray | None = None) -> bytes | None:
         """Answer one row on the loop's thread as JSON; None where it cannot, which is counted.
+
+        Parameters
+        ----------
+        seen
+            Keyed features of this row (n_features,), where it reads any.
 
         Raises
         ------
@@ -78,7 +92,7 @@ class Post:
         if self.bound is None or not (self.breaker.closed or self.breaker.allows()):
             return None
         try:
-            encoded = encoded_answer(self.bound.one(row))
+            encoded = encoded_answer(self.bound.one(row, seen))
         except DataError:
             self.breaker.ok()
             raise
@@ -88,7 +102,7 @@ class Post:
         self.breaker.ok()
         return encoded
 
-    def many(self, rows: Sequence[Row]) -> list[bytes]:
+    def many(self, rows: Sequence[Row], seen: FloatArray | None = None) -> list[bytes]:
         """Answer a small batch on the loop's thread as JSON.
 
         Raises
@@ -98,9 +112,9 @@ class Post:
         """
         assert self.bound is not None, "asked only where it is usable"
         try:
-            return encoded_answers(self.bound.many(list(rows)))
+            return encoded_answers(self.bound.many(list(rows), seen))
         except DataError as error:
-            raise named_row(self.bound, rows, error) from error
+            raise named_row(self.bound, rows, error, seen=seen) from error
 
     def unfit(self, worker: Worker) -> None:
         """Count a request that this version's schema does not fit: neither error nor evidence."""
@@ -131,17 +145,26 @@ def encoded_answers(answers: Iterable[dict[str, Any]]) -> list[bytes]:
     return [encoded_answer(answer) for answer in answers]
 
 
-def named_row(bound: Bound, rows: Sequence[Row], refusal: DataError, first: int = 0) -> DataError:
+def named_row(
+    bound: Bound,
+    rows: Sequence[Row],
+    refusal: DataError,
+    first: int = 0,
+    *,
+    seen: FloatArray | None = None,
+) -> DataError:
     """Return a model's refusal with the row of the batch that it is about.
 
     Parameters
     ----------
     first
         Number of the first of these rows in its batch.
+    seen
+        Keyed features of these rows.
     """
     for number, row in enumerate(rows if len(rows) > 1 or first else (), start=first):
         try:
-            bound.one(row)
+            bound.one(row, None if seen is None else seen[number - first])
         except DataError as error:
             return DataError(f"row {number}: {error}")
         except Exception:  # another failure, which the batch did not come to
@@ -157,11 +180,13 @@ class Desk:
     plain
         Whether one row is answered by the live version at once, with nothing in between: nobody
         shares its traffic, watches it or reads other fields, and no answers are kept.
+    keyed
+        How rows become events of the store; None where no version reads keyed features.
     """
 
     __slots__ = (
-        "_breakers", "_posts", "_worker", "endpoint", "intake", "live", "plain", "route", "shadow",
-        "splits",
+        "_breakers", "_posts", "_worker", "endpoint", "intake", "keyed", "live", "plain", "route",
+        "shadow", "splits",
     )  # fmt: skip
 
     def __init__(
@@ -172,6 +197,7 @@ class Desk:
         self._posts: dict[tuple[int, str], Post] = {}
         self.intake: Intake | None = endpoint.intake
         self.splits = splits(self.route)
+        self.keyed = KeyedDesk.of(endpoint)
         live = self.route.live
         self.live: Post | None = None if live is None else self.post(live, "live")
         self.shadow: Post | None = None
@@ -182,6 +208,8 @@ class Desk:
     def _is_plain(self) -> bool:
         live, intake = self.live, self.intake
         if live is None or intake is None or self.splits or self.shadow is not None:
+            return False
+        if self.keyed is not None:
             return False
         return bool(live.pooled_above) and not live.cache_s and intake.plain(live.number)
 

@@ -71,6 +71,9 @@ def main(arguments: list[str]) -> None:
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     order = Order.from_json(arguments[0])
+    # A worker is one core's: threads of a model library that wait for each other at every single
+    # row cost more than they bring, and most where the cores are busy. Read when libraries load.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from promise.serving.server import open_worker, run_worker
 
     worker = open_worker(

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from starlette.requests import ClientDisconnect
 
 from promise.errors import ConfigError, DataError, PromiseError, StateError
-from promise.pipeline.wire import MalformedRequest, TooManyRows
+from promise.pipeline.json_text import MalformedRequest
+from promise.pipeline.wire import TooManyRows
 from promise.records.events import EventConflict
 from promise.serving.answering import NoAnswer
 from promise.serving.arrivals import Disconnected

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from promise.data.columns import FloatArray
 from promise.serving.intake import Intake, Row
+from promise.serving.keyed_rows import SeenRows
 
 _encode = msgspec.json.Encoder().encode
 _NULL = b"null"
@@ -34,6 +36,10 @@ class Request:
         nobody's error.
     raw
         Whether `body` is exactly the one row as JSON, so that the log may keep it as it is.
+    ids
+        Of the answers, where they are known before; given when answers are recorded otherwise.
+    seen
+        What the event store told of the rows; None for a model without keyed features.
     """
 
     intake: Intake
@@ -44,6 +50,8 @@ class Request:
     until_s: float
     raw: bool = False
     hurried: bool = False
+    ids: list[str] | None = None
+    seen: SeenRows | None = None
     _given: dict[int, Sequence[Row] | None] | None = None
 
     def rows_for(self, number: int) -> Sequence[Row] | None:
@@ -55,6 +63,10 @@ class Request:
         if number not in self._given:
             self._given[number] = self.intake.rows_for(number, self.rows, self.body)
         return self._given[number]
+
+    def seen_for(self, number: int) -> FloatArray | None:
+        """Return the keyed features that a version reads at the rows; None where it reads none."""
+        return None if self.seen is None else self.seen.of(number)
 
     def logged_entity(self) -> bytes:
         """Return the entity as JSON."""

@@ -237,10 +237,11 @@ async def _serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, drain)
-    beside = [
+    beside: list[asyncio.Task[None]] = [
         loop.create_task(
             hang_up_on_slow(server.server_state.connections, read_s=worker.limits.read_s)
         ),
+        *([loop.create_task(worker.answering.keyed.upkeep())] if worker.slot == 0 else []),
         loop.create_task(_tell_ready(worker, on_ready)),
         loop.create_task(_follow_parent(parent, drain)),
     ]
@@ -251,6 +252,7 @@ async def _serve(
         for task in beside:
             task.cancel()
         await worker.answering.shadowing.settle(timeout_s=1.0)
+        await worker.answering.keyed.close()
         await worker.cache.close()
 
 

@@ -44,6 +44,8 @@ class Shadowing:
         if request.rows_for(post.number) is None:
             post.unfit(self._worker)
             return
+        if post.keyed and (request.seen is None or len(request.seen.held) < len(request.rows)):
+            return  # the event store was away, for the live version as well
         task = asyncio.get_running_loop().create_task(self._answer(post, request, ids))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -58,7 +60,8 @@ class Shadowing:
         assert post.loaded is not None, "a shadow that answers is loaded"
         assert rows is not None, "it is asked only what fits it"
         try:
-            encoded, ms = await self._threads.shadow(post.loaded, rows)
+            seen = request.seen_for(post.number)
+            encoded, ms = await self._threads.shadow(post.loaded, rows, seen)
         except DataError:  # the live version could read the row
             post.series.failed(0.0)
             return
@@ -68,6 +71,7 @@ class Shadowing:
             return
         post.series.answered(ms, len(encoded))
         self._log(post, request, ids, encoded, ms)
+        self._worker.answering.keyed.note_beside(request, post.number)
 
     def _log(
         self, post: Post, request: Request, ids: list[str], encoded: list[bytes], ms: float

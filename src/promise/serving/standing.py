@@ -31,6 +31,8 @@ class Standing:
         Seconds since the database last answered; 0 while it does.
     log_written, log_dropped, log_waiting, log_oldest_s, log_worst_s
         Of the prediction log, as `LogStats` has them.
+    events_waiting, reasons_waiting
+        Events that the event store has not taken, and answers that are owed exact contributions.
     """
 
     slot: int
@@ -43,6 +45,8 @@ class Standing:
     log_waiting: int
     log_oldest_s: float
     log_worst_s: float
+    events_waiting: int = 0
+    reasons_waiting: int = 0
 
     @classmethod
     def of(cls, worker: Worker) -> Standing:
@@ -59,6 +63,8 @@ class Standing:
             log_waiting=log.waiting,
             log_oldest_s=log.oldest_s,
             log_worst_s=log.worst_s,
+            events_waiting=worker.answering.keyed.n_waiting,
+            reasons_waiting=worker.answering.keyed.exact.waiting,
         )
 
     def write(self, folder: Path) -> None:

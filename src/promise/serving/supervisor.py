@@ -20,6 +20,7 @@ import msgspec
 
 from promise.clock import Clock, SystemClock
 from promise.errors import ConfigError, PromiseError
+from promise.features.stores.opening import refuse_many_workers
 from promise.serving.backlog import turn_away
 from promise.serving.limits import Limits
 from promise.serving.process import Order, told
@@ -109,7 +110,14 @@ class Supervisor:
     _told: bool = False
 
     def bind(self) -> str:
-        """Take the port and return the URL; `run` does it where it was not done."""
+        """Take the port and return the URL; `run` does it where it was not done.
+
+        Raises
+        ------
+        ConfigError
+            When the port is taken, or event state would be kept by several workers apart.
+        """
+        refuse_many_workers(self.settings, self.workers)
         if self._socket is None:
             self._socket = bound_socket(self.host, self.port)
         port = self._socket.getsockname()[1]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
 from promise.data.schema import Field, Schema
 from promise.errors import DataError, near
-from promise.pipeline.json_types import NO_FIELDS
+from promise.pipeline.json_types import NO_FIELDS, json_kind
 
 Datatype = Literal[
     "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64",
@@ -26,13 +26,16 @@ _BITS = {
 _FLOATS = ("FP16", "FP32", "FP64")
 _NUMBERS = (*_BITS, *_FLOATS)
 _READS: dict[str, tuple[str, ...]] = {
-    "number": (*_NUMBERS, "BOOL"),
-    "boolean": ("BOOL", *_BITS),
+    "number": _NUMBERS,
+    "boolean": ("BOOL", *_NUMBERS),
     "category": ("BYTES", "BOOL", *_NUMBERS),
     "text": ("BYTES",),
     "date": ("BYTES", *_NUMBERS),
+    "iso": ("BYTES",),
+    "epoch": _NUMBERS,
 }
-_NATIVE = {"number": "FP64", "boolean": "BOOL"}
+"""Datatypes that each kind of `promise.pipeline.json_types` is read from."""
+_NATIVE = {"number": "FP64", "boolean": "BOOL", "epoch": "FP64"}
 
 
 class TensorSent(Struct):
@@ -65,11 +68,19 @@ class TensorMetadata(Struct):
 
 def input_metadata(schema: Schema) -> list[TensorMetadata]:
     """Return one tensor for each field of a request."""
-    return [TensorMetadata(f.name, _NATIVE.get(f.type, "BYTES"), [-1]) for f in schema]
+    return [TensorMetadata(field.name, _native(field), [-1]) for field in schema]
+
+
+def _native(field: Field) -> str:
+    return _NATIVE.get(json_kind(field), "BYTES")
 
 
 def rows_of(
-    inputs: Sequence[TensorSent], schema: Schema, optional: Schema = NO_FIELDS
+    inputs: Sequence[TensorSent],
+    schema: Schema,
+    optional: Schema = NO_FIELDS,
+    *,
+    ignored: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """Return the rows that tensors hold, with JSON values as a request names them.
 
@@ -80,6 +91,8 @@ def rows_of(
     ----------
     optional
         Fields whose tensor may be absent.
+    ignored
+        Names of tensors that are passed over, whatever they hold.
 
     Raises
     ------
@@ -93,6 +106,8 @@ def rows_of(
     ...          TensorSent("sex", [2, 1], "BYTES", [["f"], ["m"]])], schema)
     [{'age': 41, 'sex': 'f'}, {'age': 7, 'sex': 'm'}]
     """
+    if not _is_matrix(inputs, schema):  # which may be called anything
+        inputs = [tensor for tensor in inputs if tensor.name not in ignored]
     if _is_matrix(inputs, schema):
         return _matrix_rows(inputs[0], schema)
     named: dict[str, list[Any]] = {}
@@ -152,10 +167,10 @@ def _column(tensor: TensorSent, field: Field) -> list[Any]:
         raise DataError(
             f"tensor {tensor.name!r} has the shape {tensor.shape}, expected [n] or [n, 1]."
         )
-    if tensor.datatype not in _READS[field.type]:
+    if tensor.datatype not in _READS[json_kind(field)]:
         raise DataError(
             f"tensor {tensor.name!r} is {tensor.datatype}; field {field.name!r} is {field.type}, "
-            f"expected {_NATIVE.get(field.type, 'BYTES')}."
+            f"expected {_native(field)}."
         )
     return _values(tensor)
 

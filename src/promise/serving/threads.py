@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from promise.clock import Clock
+from promise.data.columns import FloatArray
 from promise.errors import DataError
 from promise.pipeline.bind import Bound, bind
 from promise.serving.intake import Row
@@ -63,8 +64,19 @@ class Threads:
     def _shadow(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(1, thread_name_prefix="promise-shadow")
 
-    async def answer(self, loaded: Loaded, rows: Sequence[Row], until_s: float) -> list[bytes]:
+    async def answer(
+        self,
+        loaded: Loaded,
+        rows: Sequence[Row],
+        until_s: float,
+        seen: FloatArray | None = None,
+    ) -> list[bytes]:
         """Answer rows as JSON in a thread.
+
+        Parameters
+        ----------
+        seen
+            Keyed features (n_rows, n_features), where the version reads any.
 
         Raises
         ------
@@ -74,7 +86,7 @@ class Threads:
             A row cannot be read; in a batch it is named.
         """
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._pool, self._blocks, loaded, rows, until_s)
+        work = loop.run_in_executor(self._pool, self._blocks, loaded, rows, until_s, seen)
         try:
             return await asyncio.wait_for(work, max(0.0, until_s - self._clock.monotonic()))
         except TimeoutError as error:
@@ -85,10 +97,12 @@ class Threads:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, self._explained, loaded, list(rows))
 
-    async def shadow(self, loaded: Loaded, rows: Sequence[Row]) -> tuple[list[bytes], float]:
+    async def shadow(
+        self, loaded: Loaded, rows: Sequence[Row], seen: FloatArray | None = None
+    ) -> tuple[list[bytes], float]:
         """Answer rows in the shadow's own thread; return the answers and how long it took in ms."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._shadow, self._timed, loaded, rows)
+        return await loop.run_in_executor(self._shadow, self._timed, loaded, rows, seen)
 
     def close(self) -> None:
         """End the threads; what is queued is dropped."""
@@ -96,22 +110,30 @@ class Threads:
             if name in self.__dict__:
                 self.__dict__[name].shutdown(wait=False, cancel_futures=True)
 
-    def _blocks(self, loaded: Loaded, rows: Sequence[Row], until_s: float) -> list[bytes]:
+    def _blocks(
+        self, loaded: Loaded, rows: Sequence[Row], until_s: float, seen: FloatArray | None
+    ) -> list[bytes]:
         bound, answers = self._bounds.of(loaded), []
         for start in range(0, len(rows), _BLOCK_ROWS):
             if self._clock.monotonic() > until_s:
                 raise Late
             block = list(rows[start : start + _BLOCK_ROWS])
+            part = None if seen is None else seen[start : start + _BLOCK_ROWS]
             try:
-                given = [bound.one(block[0])] if len(rows) == 1 else bound.many(block)
+                if len(rows) == 1:
+                    given = [bound.one(block[0], None if part is None else part[0])]
+                else:
+                    given = bound.many(block, part)
             except DataError as error:
-                raise named_row(bound, block, error, start) from error
+                raise named_row(bound, block, error, start, seen=part) from error
             answers += encoded_answers(given)
         return answers
 
-    def _timed(self, loaded: Loaded, rows: Sequence[Row]) -> tuple[list[bytes], float]:
+    def _timed(
+        self, loaded: Loaded, rows: Sequence[Row], seen: FloatArray | None
+    ) -> tuple[list[bytes], float]:
         began = self._clock.monotonic()
-        answers = self._blocks(loaded, rows, float("inf"))
+        answers = self._blocks(loaded, rows, float("inf"), seen)
         return answers, 1e3 * (self._clock.monotonic() - began)
 
     def _explained(self, loaded: Loaded, rows: list[Row]) -> list[dict[str, Any]]:
