@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from promise.pipeline.artifact import load_pipeline
+from promise.pipeline.as_sent import golden_bodies
 from promise.promises.spec import ModelFile, Promise
 from promise.rollout import gate as gates
 from promise.rollout.gate import GOLDEN, LOAD, run_gate
-from promise.rollout.load import Load, drive, golden_bodies, measure
+from promise.rollout.load import Load, drive, measure
 from promise.rollout.table import table_text
 
 DECLARED = ModelFile(
@@ -120,7 +121,7 @@ def test_failures_under_load_are_counted(house: Any, monkeypatch: pytest.MonkeyP
         def __init__(self, pipeline: Any) -> None:
             self.calls = 0
 
-        def one(self, values: Any) -> None:
+        def one(self, values: Any, seen: Any = None) -> None:
             self.calls += 1
             if self.calls % 2:
                 raise ValueError("every other time")

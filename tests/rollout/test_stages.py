@@ -142,3 +142,48 @@ def test_a_clock_that_is_moved_neither_stalls_nor_cheats(
     assert [link.at for link in found.history] == sorted(link.at for link in found.history)
     since = [link.route.since for link in found.history]
     assert since == sorted(since)
+
+
+@pytest.mark.parametrize("apart_s", [-3600, -300, -5, 5, 300, 3600])
+def test_machines_whose_clocks_differ_count_for_the_stage_in_which_they_answered(
+    house: Any, apart_s: int
+) -> None:
+    """The server's clock is behind or ahead of the one by which stages begin, all the time."""
+    house.begin()
+    server = ManualClock(house.clock.now() + timedelta(seconds=apart_s))
+    counters = Counters(house.settings.run, 0)
+    publisher = CountsPublisher(counters, house.evidence, server)
+    moved: list[str] = []
+
+    def go_on(seconds: int) -> None:
+        for _ in range(seconds):
+            house.clock.advance(1)
+            server.advance(1)
+            publisher.tick()
+            moved.extend(link.route.stage for link in house.look())
+
+    def answer(arm: str, n: int) -> None:
+        for _ in range(n):
+            counters.series("churn", 2, arm, (12.0,)).answered(1.0)
+
+    go_on(12)
+    answer("shadow", 499)
+    go_on(12)
+    assert moved == [], "499 of 500"
+    answer("shadow", 1)
+    go_on(12)
+    assert moved == ["canary"], "within seconds, however far the clocks are apart"
+    answer("shadow", 50)  # by a worker that has not heard of the canary yet
+    answer("canary", 40)
+    go_on(12)
+    assert status("churn", **house.given).requests == 40
+    hold("churn", reason="a person looks", **house.given)
+    resume("churn", **house.given)
+    go_on(12)
+    assert status("churn", **house.given).requests == 0, "of before the hold was lifted"
+    answer("canary", 30)
+    go_on(12)
+    found = status("churn", **house.given)
+    assert found.requests == 30
+    since = [link.route.since for link in found.history]
+    assert since == sorted(since)

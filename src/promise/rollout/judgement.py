@@ -22,6 +22,7 @@ from promise.promises.spec import ModelFile, Promise
 from promise.promises.verdict import Verdict
 from promise.records.buckets import bucket_start, coarser
 from promise.records.evidence import Bucket, EvidenceStore, Observed
+from promise.records.following import Following
 from promise.registry.registry import Registry
 from promise.registry.route import Route
 from promise.rollout.case import Arm, Case, Counted, total
@@ -45,7 +46,7 @@ class Judgement:
     Parameters
     ----------
     observed_every_s
-        Labels, drift counts and memory are read again after so long.
+        New labels, drift counts and memory are read after so long.
     """
 
     store: EvidenceStore
@@ -55,6 +56,7 @@ class Judgement:
     _subjects: dict[tuple[str, int], Subject | str] = field(default_factory=dict)
     _counted: dict[Hashable, tuple[datetime, list[Bucket]]] = field(default_factory=dict)
     _observed: dict[Hashable, tuple[datetime, list[Observed]]] = field(default_factory=dict)
+    _followed: dict[Hashable, Following] = field(default_factory=dict)
     _joined: dict[Hashable, tuple[list[Observed], Outcomes | None]] = field(default_factory=dict)
     _judged: dict[Hashable, tuple[Hashable, Verdict]] = field(default_factory=dict)
 
@@ -167,7 +169,10 @@ class Judgement:
         read_at, found = self._observed.get(key, (None, []))
         if read_at is not None and timedelta() <= now - read_at < self._pause:
             return found
-        found = self.store.observed(case.name, case.version, kind, self._begun(case, kind))
+        place = (case.name, case.version, kind)
+        if place not in self._followed:
+            self._followed[place] = Following(self.store.database, *place)
+        found = self._followed[place].read(self._begun(case, kind))
         self._observed[key] = (now, found)
         return found
 
@@ -193,7 +198,8 @@ class Judgement:
 
     def forget(self, name: str) -> None:
         """Drop what is remembered of a name's earlier stages."""
-        for memory in (self._counted, self._observed, self._joined, self._judged):
+        memories = (self._counted, self._observed, self._followed, self._joined, self._judged)
+        for memory in memories:
             for key in [k for k in memory if isinstance(k, tuple) and k[0] == name]:
                 del memory[key]
 

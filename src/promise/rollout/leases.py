@@ -11,7 +11,7 @@ from promise.clock import Clock
 from promise.state.database import Database, Migrations
 from promise.state.moments import from_text, to_text
 
-_TABLES = Migrations(
+LEASES = Migrations(
     "rollout_leases",
     (
         """CREATE TABLE leases (
@@ -44,7 +44,7 @@ class Leases:
 
     def take(self, key: str, holder: str, for_s: float) -> bool:
         """Take or renew a lease; False while somebody else holds it."""
-        self.database.migrate(_TABLES)
+        self.database.migrate(LEASES)
         now = self.clock.now()
         until = now + timedelta(seconds=for_s)
 
@@ -68,9 +68,23 @@ class Leases:
 
         return self.database.run(work)
 
+    def holder(self, key: str) -> str | None:
+        """Return who holds a lease now; None where it is free."""
+        self.database.migrate(LEASES)
+        with self.database.reading() as connection:
+            return self.holder_in(connection, key)
+
+    def holder_in(self, connection: sa.Connection, key: str) -> str | None:
+        """Return who holds a lease as a transaction of the caller sees it."""
+        query = sa.text("SELECT holder, until FROM leases WHERE key = :key")
+        kept = connection.execute(query, {"key": key}).first()
+        if kept is None or from_text(kept.until) <= self.clock.now():
+            return None
+        return str(kept.holder)
+
     def release(self, key: str, holder: str) -> None:
         """Give a lease back early, so that the next holder need not wait."""
-        self.database.migrate(_TABLES)
+        self.database.migrate(LEASES)
         statement = sa.text("DELETE FROM leases WHERE key = :key AND holder = :holder")
         row = {"key": key, "holder": holder}
         self.database.run(lambda connection: connection.execute(statement, row))

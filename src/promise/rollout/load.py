@@ -12,22 +12,18 @@ import subprocess
 import sys
 import time
 from bisect import bisect_left
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from promise.data.schema import Schema
 from promise.engine.memory import pss_mb
-from promise.pipeline.artifact import golden_difference, load_pipeline, read_golden
+from promise.pipeline.artifact import golden_difference, load_pipeline
+from promise.pipeline.as_sent import golden_bodies
 from promise.pipeline.bind import bind
-from promise.pipeline.request import request_from_table
-from promise.pipeline.wire import RequestCodec
+from promise.pipeline.rehearsal import Rehearsal
 from promise.records.counters import LATENCY_EDGES_MS
 
 _WINDOW_S = 0.25
@@ -103,15 +99,7 @@ def drive(folder: Path, seconds: float, targets: tuple[float, ...]) -> Load:
         load.failed = "the version keeps no golden rows to send"
         return load
     load.golden = golden_difference(pipeline, folder)
-    bound, codec = bind(pipeline), RequestCodec(pipeline.task.request)
-
-    def answer(body: bytes) -> None:
-        rows, batch = codec.decode(body)
-        if batch or len(rows) != 1:
-            bound.many(rows)
-        else:
-            bound.one(rows[0])
-
+    answer = Rehearsal(pipeline, bind(pipeline)).answer
     for body in bodies:  # warms caches; what fails here is counted below
         _tried(answer, body, load)
     load.first_error = ""
@@ -151,45 +139,6 @@ def _tried(answer: Any, body: bytes, load: Load) -> bool:
         load.first_error = load.first_error or f"{type(error).__name__}: {error}"
         return False
     return True
-
-
-def golden_bodies(folder: Path, schema: Schema) -> Iterator[bytes]:
-    """Yield each golden row as the body of a request."""
-    if not (folder / "golden.arrow").is_file():
-        return
-    table, _ = read_golden(folder)
-    for row in request_rows(table, schema):
-        yield json.dumps(row, ensure_ascii=False).encode()
-
-
-def request_rows(table: pa.Table, schema: Schema) -> Iterator[dict[str, Any]]:
-    """Yield rows as a client would send them: numbers as numbers, the rest as it came.
-
-    Examples
-    --------
-    >>> from promise.data.schema import Field
-    >>> schema = Schema((Field("age", "number"), Field("city", "category")))
-    >>> list(request_rows(pa.table({"age": ["41", None], "city": ["Rome", None]}), schema))
-    [{'age': 41.0, 'city': 'Rome'}, {'age': None, 'city': None}]
-    """
-    typed = request_from_table(table, schema)
-    columns: list[list[Any]] = []
-    for entry in schema:
-        if entry.type in ("number", "boolean"):
-            numbers = typed[entry.name].tolist()
-            columns.append([value if np.isfinite(value) else None for value in numbers])
-        else:
-            columns.append([_plain(value) for value in table[entry.name].to_pylist()])
-    for values in zip(*columns, strict=True):
-        yield dict(zip(schema.names, values, strict=True))
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, str | int | bool):
-        return value
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def main(arguments: list[str]) -> None:

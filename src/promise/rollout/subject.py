@@ -22,7 +22,8 @@ class Subject:
     Parameters
     ----------
     multipliers
-        What the policy multiplies probabilities by before it decides, or None.
+        What the policy multiplies probabilities by before it decides, or None. Of several actions:
+        what tells the rows that are let through from those that are not.
     reference
         Feature to its frozen bins.
     """
@@ -43,10 +44,9 @@ class Subject:
         """
         folder = version.folder
         manifest = read_manifest(folder)
-        given = _read_json(folder / "policy.json").get("multipliers")
         return cls(
             Task.from_json(manifest["task"]),
-            None if given is None else np.asarray(given, dtype=np.float64),
+            _multipliers(_read_json(folder / "policy.json")),
             _read_json(folder / "reference.json"),
             folder,
         )
@@ -63,6 +63,13 @@ class Subject:
             columns[f"output_{i}"] for i in range(sum(n.startswith("output_") for n in columns))
         ]
         return wide[0] if len(wide) == 1 else np.column_stack(wide)
+
+
+def _multipliers(policy: dict[str, Any]) -> Array | None:
+    given, cut = policy.get("multipliers"), policy.get("acts_from")
+    if given is None and cut is not None:
+        given = [cut, 1.0 - cut]  # the larger product is the second one's above the cut
+    return None if given is None else np.asarray(given, dtype=np.float64)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from promise.clock import Clock
 from promise.state.database import Database, Migrations
 from promise.state.moments import from_text, to_text
 
-_TABLES = Migrations(
+WISHES = Migrations(
     "rollout_wishes",
     (
         """CREATE TABLE wishes (
@@ -56,7 +56,7 @@ class Wishes:
 
     def make(self, name: str, what: str, reason: str) -> bool:
         """Keep a wish; False where the same one is open already."""
-        self.database.migrate(_TABLES)
+        self.database.migrate(WISHES)
         row = {"name": name, "what": what, "reason": reason, "at": to_text(self.clock.now())}
         statement = sa.text(
             "INSERT INTO wishes (name, what, reason, at) VALUES (:name, :what, :reason, :at) "
@@ -66,7 +66,7 @@ class Wishes:
 
     def open(self) -> list[Wish]:
         """Return the wishes that nobody has fulfilled yet, oldest first."""
-        self.database.migrate(_TABLES)
+        self.database.migrate(WISHES)
         with self.database.reading() as connection:
             rows = connection.execute(
                 sa.text("SELECT name, what, reason, at FROM wishes ORDER BY at")
@@ -75,7 +75,7 @@ class Wishes:
 
     def fulfil(self, name: str, what: str) -> None:
         """Strike a wish out, so that it can be made anew."""
-        self.database.migrate(_TABLES)
+        self.database.migrate(WISHES)
         statement = sa.text("DELETE FROM wishes WHERE name = :name AND what = :what")
         row = {"name": name, "what": what}
         self.database.run(lambda connection: connection.execute(statement, row))
