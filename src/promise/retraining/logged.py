@@ -1,0 +1,212 @@
+"""Labelled answers of a model as typed rows, and which of them are set aside to judge by."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from promise.data.answer import Answer, truths
+from promise.data.columns import Array, Columns
+from promise.data.schema import Field, Schema
+from promise.data.split import HOLDOUT
+from promise.data.target import labelled
+from promise.errors import DataError
+from promise.kernels.parsing import label_codes
+from promise.kernels.rows import text_hash
+from promise.pipeline.holdout import HoldoutRule
+from promise.pipeline.request import request_from_rows
+from promise.records.labels import Labels
+from promise.records.source import AT, ID, write_logged
+
+SET_ASIDE = 0.2
+"""Share of labelled answers that is never learned from, so that versions can be compared."""
+
+_SEED = 0x7E7A  # one draw for all models and runs: a row once set aside stays so
+_LINES_AT_ONCE = 2_000
+_ADDED = (Field(ID, "category", role="id"), Field(AT, "date", role="ignore", format="iso"))
+
+
+@dataclass(frozen=True)
+class Logged:
+    """Labelled answers, oldest first.
+
+    Parameters
+    ----------
+    columns
+        Those of the schema, `prediction_id` and `predicted_at`.
+    strange
+        Answers left out, since a value or the label is none that the version knows.
+    """
+
+    columns: Columns
+    strange: int = 0
+
+    @property
+    def n_rows(self) -> int:
+        """How many there are."""
+        return self.columns.n_rows
+
+    @property
+    def at_s(self) -> Array:
+        """When each was answered, in seconds since 1970."""
+        return self.columns[AT].astype(np.int64) / 1e6
+
+    def joined(self, earlier: Columns) -> Logged:
+        """Return these and the ones that earlier runs read and the log may have let go since.
+
+        Of an answer in both only the newer reading stays: its label may have been corrected.
+        """
+        seen = set(self.columns[ID].tolist())
+        gone = np.array([id not in seen for id in earlier[ID]], dtype=np.bool_)
+        return Logged(Columns.concat([earlier.take(gone), self.columns]), self.strange).sorted()
+
+    def told_when(self, known_at: str, labels: Labels, as_of: datetime) -> Logged:
+        """Fill a column with when each label became known, so that no row looks ahead at it."""
+        ids, when = self.columns[ID], self.columns[known_at].copy()
+        untold = np.flatnonzero(np.isnat(when))
+        found = labels.newest(ids[untold].tolist(), as_of=as_of)
+        for row in untold:
+            if ids[row] in found:
+                when[row] = np.datetime64(_naive(found[ids[row]].known_at), "us")
+        return Logged(self.columns.with_columns({known_at: when}), self.strange)
+
+    def sorted(self) -> Logged:
+        """Return them in the order in which they were answered."""
+        order = np.lexsort((self.columns[ID].astype(str), self.columns[AT]))
+        return Logged(self.columns.take(order), self.strange)
+
+
+def with_ids(schema: Schema) -> Schema:
+    """Return a schema with the two columns that tell one logged answer from another."""
+    return Schema((*schema.fields, *_ADDED))
+
+
+def read_logged(
+    folder: Path,
+    model: str,
+    labels: Labels,
+    *,
+    to: Path,
+    schema: Schema,
+    answer: Answer,
+    as_of: datetime,
+    since: datetime,
+) -> Logged:
+    """Return the labelled answers given since a moment, of labels known by another.
+
+    Parameters
+    ----------
+    folder
+        Of the prediction log.
+    to
+        The JSON Lines file through which they come.
+    schema
+        Of the rows, the label last; a column that no request has is missing.
+    """
+    label = schema.fields[-1].name
+    write_logged(folder, model, labels, to, as_of=as_of, label=label)
+    parts, strange = [], 0
+    with to.open(encoding="utf-8") as file:
+        for rows in _blocks(map(json.loads, file)):
+            fitting, misfits = _typed(rows, with_ids(schema))
+            known = _known(fitting[label], answer) & (fitting[AT] > np.datetime64(_naive(since)))
+            unknown = ~_known(fitting[label], answer)
+            strange += misfits + int(unknown.sum())
+            parts.append(fitting.take(known))
+    to.unlink()
+    columns = Columns.concat(parts) if parts else _typed([], with_ids(schema))[0]
+    return Logged(columns, strange).sorted()
+
+
+def _blocks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    while block := list(islice(rows, _LINES_AT_ONCE)):
+        yield block
+
+
+def _typed(rows: list[dict[str, Any]], schema: Schema) -> tuple[Columns, int]:
+    """Return rows as the schema types them, and how many do not fit it."""
+    cut = [{name: row[name] for name in schema.names if name in row} for row in rows]
+    try:
+        return request_from_rows(cut, schema).only(schema.names), 0
+    except (DataError, ValueError, TypeError):
+        good = [row for row in cut if _fits(row, schema)]
+        return request_from_rows(good, schema).only(schema.names), len(cut) - len(good)
+
+
+def _fits(row: Mapping[str, Any], schema: Schema) -> bool:
+    try:
+        request_from_rows([row], schema)
+    except (DataError, ValueError, TypeError):
+        return False
+    return True
+
+
+def _known(values: Array, answer: Answer) -> Array:
+    """Return which labels the version can learn from."""
+    classes = truths(answer)
+    known = labelled(values)
+    return known & (label_codes(values, list(classes)) >= 0) if classes else known
+
+
+def _naive(moment: datetime) -> datetime:
+    """Return a moment in UTC without its zone, as NumPy's times are."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Which logged answers are learned from and which judge; those of a gap do neither.
+
+    Parameters
+    ----------
+    cutoff_s
+        Where time sets them apart: answers from then on judge.
+    """
+
+    learned: Array
+    judging: Array
+    cutoff_s: float | None = None
+
+
+def sides_by_time(logged: Logged, *, gap_s: float, floor_s: float | None) -> Sides:
+    """Set the newest answers aside, as the model will meet what comes after it.
+
+    Parameters
+    ----------
+    gap_s
+        Answers so shortly before the cutoff are learned from neither.
+    floor_s
+        Answers before it may have been learned from already, so the cutoff is not before it.
+    """
+    at_s = logged.at_s
+    if not len(at_s):
+        return Sides(np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.bool_), floor_s)
+    newest = float(np.quantile(at_s, 1 - SET_ASIDE, method="higher"))
+    cutoff_s = newest if floor_s is None else max(newest, floor_s)
+    return Sides(at_s < cutoff_s - gap_s, at_s >= cutoff_s, cutoff_s)
+
+
+def sides_by_hash(logged: Logged) -> Sides:
+    """Set a fixed share aside by the hash of each id: once set aside, always set aside."""
+    judging = text_hash(logged.columns[ID], _SEED) < np.uint64(SET_ASIDE * 2**64)
+    return Sides(~judging, judging)
+
+
+def sides_by_group(logged: Logged, rule: HoldoutRule) -> Sides:
+    """Set aside the answers of the groups that the first version sealed.
+
+    An answer that tells no group goes by the hash of its id.
+    """
+    assert rule.field is not None, "a grouped rule has its column"
+    by_hash = sides_by_hash(logged)
+    told = labelled(logged.columns[rule.field.name])
+    found = rule.sides(np.arange(logged.n_rows), logged.columns)
+    judging = np.where(told, found == HOLDOUT, by_hash.judging)
+    return Sides(~judging, judging)
