@@ -27,7 +27,7 @@ demo: $(BIN)/promise
 
 $(VENV)/.test: $(BIN)/promise pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[deep,s3,postgres,redis]" --group test --group lint
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[deep,s3,postgres,redis,words]" --group test --group lint
 	@touch $@
 
 test: $(VENV)/.test lint

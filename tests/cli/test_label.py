@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import weakref
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 import typer
@@ -37,7 +35,10 @@ def register(name: str, answer: Any) -> None:
             "workload": "tabular", "request": [], "answer": answer_to_json(answer), "label": "y",
             "metric": "accuracy", "split": {}, "label_delay_s": 0.0, "heuristic": [],
         }  # fmt: skip
-        manifest = {"format": 1, "task": task, "metrics": {}, "lineage": {}, "digests": {}}
+        manifest = {
+            "format": 1, "task": task, "stages": {}, "views": {}, "metrics": {}, "lineage": {},
+            "digests": {},
+        }  # fmt: skip
         (folder / "manifest.json").write_text(json.dumps(manifest))
 
     Registry.open().register(name, write)
@@ -142,31 +143,6 @@ def test_one_bad_row_keeps_the_whole_file_out_and_is_named(home: Path) -> None:
     ):  # fmt: skip
         assert words in str(told.value)
     assert labels() == []
-
-
-def test_a_reader_that_failed_is_gone_before_the_error_is_told(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened: list[weakref.ref[Any]] = []
-    open_csv = pa_csv.open_csv
-
-    def watched(*given: Any, **options: Any) -> Any:
-        stream = open_csv(*given, **options)
-        opened.append(weakref.ref(stream))
-        return stream
-
-    monkeypatch.setattr(pa_csv, "open_csv", watched)
-    monkeypatch.setattr("promise.data.files.CSV_BLOCK_BYTES", 1 << 14)
-    file = home / "labels.csv"
-    rows = [f"m.0-a-{n},1" for n in range(100_000)]
-    rows[90_000] = "m.0-a-3,1,too,many"
-    file.write_text("prediction_id,label\n" + "\n".join(rows) + "\n")
-    with pytest.raises(DataError, match="has 4 cells, expected 2") as told:
-        run("label", "churn", str(file))
-    assert opened
-    # a thread of Arrow that still reads when the interpreter ends would abort the process
-    assert [stream() for stream in opened] == [None] * len(opened)
-    assert told.value.__cause__ is not None
 
 
 def test_bad_rows_are_left_out_and_counted_when_told_so(home: Path) -> None:

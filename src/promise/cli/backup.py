@@ -23,15 +23,18 @@ def backup(
     as_json: Json = False,
 ) -> None:
     """Keep one consistent moment of the installation, while it goes on serving."""
+    from promise.cli.rooms import ROOMS
     from promise.registry.backup import backup as run
 
     with errors.status("backing up"):
-        done = run(to, live_only=live_only, with_records=with_records, prune=prune)
+        done = run(to, rooms=ROOMS, live_only=live_only, with_records=with_records, prune=prune)
     if as_json:
         print_json(done.to_json())
         return
     for name, why in done.kept.without.items():
         errors.print(f"without the files of {name}: {why}", markup=False, soft_wrap=True)
+    if done.not_pruned:
+        errors.print(f"nothing was pruned: {done.not_pruned}", markup=False, soft_wrap=True)
     rows = sum(n for _, n, _ in done.kept.tables.values())
     console().print(
         f"kept {rows:,} rows of {len(done.kept.tables)} tables and {len(done.kept.versions):,} "
@@ -50,10 +53,11 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """Bring a backup back into this installation: all of it, checked, or nothing."""
+    from promise.cli.rooms import ROOMS
     from promise.registry.restore import restore as run
 
     with errors.status("restoring"):
-        done = run(source, force=force)
+        done = run(source, rooms=ROOMS, force=force)
     if as_json:
         print_json(done.to_json())
         return

@@ -81,6 +81,7 @@ def status(
 ) -> None:
     """Say what is live and why, now or at a moment before, and whether promises are kept."""
     from promise.errors import ConfigError
+    from promise.retraining.standing import standing
     from promise.rollout.status import status as of_one
     from promise.rollout.status import statuses
 
@@ -94,10 +95,14 @@ def status(
             _show_all(listed)
         return
     found = of_one(name, at)
+    retraining = standing(name) if at is None else None
     if as_json:
-        print_json(found.to_json())
+        told = {} if retraining is None else {"retraining": retraining.to_json()}
+        print_json(found.to_json() | told)
         return
     _show(found, past=at is not None)
+    if retraining is not None:
+        console().print(f"  {retraining.sentence()}", markup=False)
 
 
 def _show_all(listed: list[Any]) -> None:

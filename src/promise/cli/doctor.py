@@ -16,16 +16,17 @@ from promise.settings import Settings
 
 _CORE = (
     "numpy", "pyarrow", "duckdb", "scikit-learn", "scipy", "lightgbm", "xgboost", "sqlalchemy",
-    "msgspec", "narwhals", "typer", "rich", "joblib",
+    "msgspec", "narwhals", "numba", "tldextract", "typer", "rich", "joblib",
 )  # fmt: skip
 _EXTRAS = {
     "deep": ("torch", "safetensors"),
     "ray": ("ray",),
     "mlflow": ("mlflow",),
     "studio": ("nicegui",),
-    "s3": ("s3fs", "boto3"),
+    "s3": ("s3fs",),
     "postgres": ("psycopg",),
     "redis": ("redis",),
+    "words": ("gensim",),
 }
 _MODULES = {"scikit-learn": "sklearn"}
 _GIVES = {
@@ -36,6 +37,7 @@ _GIVES = {
     "s3": "reading s3:// paths",
     "postgres": "Postgres as source and as database",
     "redis": "Redis as cache and feature store",
+    "words": "the first designs of the domain classifier",
 }
 
 

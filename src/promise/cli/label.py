@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from promise.cli.readers import let_go
+from promise.cli.keyed import check_event, feed_events, feed_labels, keyed_model
 from promise.cli.show import Json, console, errors, print_json
 from promise.clock import SystemClock
 from promise.data.answer import Answer
@@ -97,11 +97,15 @@ def label(name: Name, file: File, on_bad_rows: BadRows = "fail", as_json: Json =
         normalise=lambda _, value: as_answered(value, answer),
     )
     counts = {"accepted": 0, "unchanged": 0, "revisions": 0}
+    model = keyed_model(registry, name)
 
     def keep(rows: list[Row]) -> None:
-        for one in labels.add(rows):
+        kept = labels.add(rows)
+        for one in kept:
             kind = "unchanged" if one.unchanged else "revisions" if one.revision > 1 else "accepted"
             counts[kind] += 1
+        if model is not None:
+            feed_labels(settings, model, kept, counts)
 
     def read(row: Row) -> Row:
         found = _label_entry({names.get(key, key): value for key, value in row.items()}, answer)
@@ -129,17 +133,23 @@ def events(name: Name, file: File, on_bad_rows: BadRows = "fail", as_json: Json 
     registry.get(name)
     source = open_source(file, on_bad_rows=on_bad_rows)
     _named(source, file, ("event_id", "entity", "type"), {})
-    kept = Events(registry.database, SystemClock())
+    settings, clock = Settings.load(), SystemClock()
+    kept = Events(registry.database, clock)
     counts = {"accepted": 0, "unchanged": 0}
+    model = keyed_model(registry, name)
 
     def keep(rows: list[Row]) -> None:
         found = kept.add(name, rows)
         counts["accepted"] += found.added
         counts["unchanged"] += len(found.events) - found.added
+        if model is not None:
+            feed_events(settings, model, found.events)
 
     def read(row: Row) -> Row:
         entry = _event_entry(row)
-        kept.check(name, entry)
+        event = kept.read(name, entry)
+        if model is not None:
+            check_event(settings, model, event, clock)
         return entry
 
     bad = _pass_on(source, file, on_bad_rows, read, keep)
@@ -185,7 +195,7 @@ def _pass_on(
     refused: _Refused | None = None,
 ) -> BadEntries:
     """Read every row, then keep the good ones; with `fail` nothing is kept where one is bad."""
-    with let_go(), _progress() as tell:
+    with _progress() as tell:
         if on_bad_rows == "fail":
             bad = BadEntries()
             for _ in _entries(source, read, bad, tell, "checking", refused):

@@ -14,11 +14,12 @@ from promise.cli.backup import backup, restore
 from promise.cli.deploy import deploy, rollback, status
 from promise.cli.discover import demo, discover, export
 from promise.cli.doctor import doctor
+from promise.cli.features import features
 from promise.cli.keys import keys
 from promise.cli.label import events, label
 from promise.cli.models import compare, models
 from promise.cli.profile import profile
-from promise.cli.readers import let_go
+from promise.cli.retrain import retrain
 from promise.cli.serve import serve
 from promise.cli.train import evaluate, predict, train
 from promise.cli.watch import watch
@@ -35,21 +36,21 @@ app = typer.Typer(
 )
 for command in (
     demo, discover, profile, export, train, evaluate, predict, compare, deploy, rollback, status,
-    serve, watch, label, events, backup, restore, doctor,
+    serve, watch, retrain, label, events, backup, restore, doctor,
 ):  # fmt: skip
     app.command()(command)
 mlflow.attach(models)
 operations.attach(models)
 app.add_typer(models, name="models")
 app.add_typer(keys, name="keys")
+app.add_typer(features, name="features")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a user's error is one line on standard error and exit code 1."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        with let_go():
-            code: Any = app(args=arguments, prog_name="promise", standalone_mode=False)
+        code: Any = app(args=arguments, prog_name="promise", standalone_mode=False)
     except PromiseError as error:
         _tell(str(error), arguments)
     except BrokenPipeError:

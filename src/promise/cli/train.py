@@ -32,7 +32,7 @@ _SETTINGS: dict[str, Callable[[str], tuple[str, Any]]] = {
 
 
 def train(
-    workload: Annotated[str, typer.Argument(help="Which question: tabular.")],
+    workload: Annotated[str, typer.Argument(help="Which question: tabular, fraud or domains.")],
     data: Annotated[str, typer.Argument(help="File, folder, glob, SQL URL::table or s3:// path.")],
     name: Annotated[
         str | None, typer.Option("--name", help="The model's name; by default that of --from.")
@@ -81,7 +81,8 @@ def train(
             full=full,
             memory_mb=None if memory is None else megabytes(memory),
             resume=resume,
-            **set_values(settings or [], _SETTINGS),
+            split=split,
+            **_settings(workload, settings or []),
         )
     if as_json:
         print_json(trained.to_json())
@@ -149,15 +150,26 @@ def predict(
 
 
 def _split_roles(rule: str | None) -> dict[str, str]:
-    if rule is None:
-        return {}
-    kind, colon, name = rule.partition(":")
+    """Return the role of the column that a rule names; other rules are the workload's to read."""
+    kind, _, name = (rule or "").partition(":")
     roles = {"temporal": "time", "grouped": "group"}
-    if kind in ("random", "stratified") and not colon:
+    if kind not in roles:
         return {}
-    if kind not in roles or not name:
-        raise ConfigError(f"--split {rule}: expected temporal:COLUMN, grouped:COLUMN or random.")
+    if not name:
+        raise ConfigError(f"--split {rule}: name the column, {kind}:COLUMN.")
     return {name: roles[kind]}
+
+
+def _settings(workload: str, pairs: list[str]) -> dict[str, Any]:
+    """Read `--set` pairs: those that every workload knows, and those of this one as `options`."""
+    from promise.pipeline.order import workload_named
+
+    own = {key: _plain(key) for key in workload_named(workload).options}
+    return set_values(pairs, {**own, **_SETTINGS})
+
+
+def _plain(key: str) -> Callable[[str], tuple[str, Any]]:
+    return lambda text: (f"options.{key}", text)
 
 
 @contextlib.contextmanager

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from typing import Annotated
 
 import typer
 
+from promise.cli.following import follow
 from promise.cli.show import Json, errors, print_json
 
-_PARENT_S = 0.5
+_RETRAIN = (sys.executable, "-m", "promise.cli.main", "retrain", "--parent")
 
 
 def watch(
@@ -24,7 +26,8 @@ def watch(
 ) -> None:
     """Judge every name again and again, and move what follows; several may run, one is active.
 
-    Evidence of this machine is collected in any case.
+    Evidence of this machine is collected in any case. What is due for a retraining is trained
+    again in a process of its own.
     """
     import sqlalchemy as sa
 
@@ -33,15 +36,17 @@ def watch(
     from promise.errors import PromiseError
     from promise.monitoring.collect import Collector
     from promise.registry.lifecycle import Transition
+    from promise.retraining.retrainer import Retrainer
     from promise.rollout.reconciler import Reconciler
     from promise.settings import Settings
 
     pause_s = seconds(every)
     settings, clock = Settings.load(), SteadyClock()
     collector, reconciler = Collector(settings, clock), Reconciler(settings, clock)
+    retrainer = Retrainer(settings, (*_RETRAIN, str(os.getpid())), clock)
     stopping = _until_told()
     if parent:
-        _follow(parent, stopping)
+        follow(parent, stopping)
     moved: list[Transition] = []
 
     def move() -> None:
@@ -49,10 +54,15 @@ def watch(
         for made in moved:
             errors.print(f"{made.name}: {made.kind}: {made.reason}", markup=False, highlight=False)
 
+    def train() -> None:
+        name = None if once else retrainer.look()  # a single look leaves no process behind
+        if name is not None:
+            errors.print(f"{name}: is trained again", markup=False, highlight=False)
+
     def look() -> None:
-        # Rollouts are judged even where evidence cannot be collected, and both go on once the
+        # Rollouts are judged even where evidence cannot be collected, and all go on once the
         # database is back: servers keep their last routes meanwhile.
-        for work in (collector.collect, move):
+        for work in (collector.collect, move, train):
             try:
                 work()
             except (PromiseError, sa.exc.SQLAlchemyError) as error:
@@ -65,21 +75,11 @@ def watch(
         while not once and not stopping.wait(pause_s):
             look()
     finally:
+        retrainer.close()
         reconciler.close()
         collector.close()
     if as_json:
         print_json({"transitions": [made.to_json() for made in moved]})
-
-
-def _follow(parent: int, stopping: threading.Event) -> None:
-    """Stop when the process that started this one is gone, however it ended."""
-
-    def look() -> None:
-        while os.getppid() == parent and not stopping.wait(_PARENT_S):
-            pass
-        stopping.set()
-
-    threading.Thread(target=look, name="parent", daemon=True).start()
 
 
 def _until_told() -> threading.Event:
