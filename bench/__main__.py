@@ -18,7 +18,13 @@ BENCHES: dict[str, tuple[str, tuple[str, ...]]] = {
     "serving": ("CPU and latency of one HTTP prediction beside LitServe and MLflow", ()),
     "hot_swaps": ("a thousand deployments under load: failed requests", ()),
     "features": ("feature views: replay events/s, online µs, differing values", ()),
+    "fraud": (
+        "fraud: prequential average precision, calibration; --part arms, presets, memory",
+        (),
+    ),
     "stores": ("one exchange of event state in each store: µs, p99", ()),
+    "domains": ("domain names beside peers: three splits, unknown, updates, scale, speed", ()),
+    "fraud_serving": ("a transaction over HTTP: p50, p99 by store and number of features", ()),
     "tables": ("discovery beside FLAML on real tables", ("--budget", "60")),
     "budget": ("overshoot and memory estimates of discovery alone", ("--budget", "60")),
 }
@@ -35,7 +41,9 @@ IN_ALL = (
     "serving",
     "hot_swaps",
     "features",
+    "fraud",
     "stores",
+    "domains",
     "tables",
 )
 _SCRIPTS = {"engine": "engine.py", "profile": "profile_large.py"}
@@ -61,7 +69,7 @@ def main(arguments: list[str]) -> None:
         return
     name, *rest = arguments
     if name not in BENCHES:
-        lines = [f"  {key:<10}{what}" for key, (what, _) in BENCHES.items()]
+        lines = [f"  {key:<15}{what}" for key, (what, _) in BENCHES.items()]
         asked = name in ("-h", "--help", "list")
         print("\n".join([__doc__ or "", *lines]), file=sys.stdout if asked else sys.stderr)
         raise SystemExit(0 if asked else f"there is no bench {name!r}")

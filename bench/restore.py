@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
+from promise.cli.rooms import ROOMS
 from promise.records.labels import Labels
 from promise.registry.backup import backup
 from promise.registry.registry import Registry
@@ -91,11 +92,13 @@ def main(arguments: list[str]) -> None:
     try:
         source = settings_of(folder / "source", None)
         fill(source, asked.versions, asked.megabytes)
-        kept = backup(str(folder / "backup"), settings=source, live_only=True)
-        again = backup(str(folder / "backup"), settings=source, live_only=True)
+        kept = backup(str(folder / "backup"), rooms=ROOMS, settings=source, live_only=True)
+        again = backup(str(folder / "backup"), rooms=ROOMS, settings=source, live_only=True)
         target = settings_of(folder / "target", asked.database)
         began = time.perf_counter()
-        done = restore(str(folder / "backup"), settings=target, force=asked.database is not None)
+        done = restore(
+            str(folder / "backup"), rooms=ROOMS, settings=target, force=asked.database is not None
+        )
         seconds = time.perf_counter() - began
     finally:
         shutil.rmtree(folder, ignore_errors=True)
