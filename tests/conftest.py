@@ -89,13 +89,10 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from _private_postgres(binaries[-1].parent, tmp_path_factory.mktemp("postgres"))
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Yield the URL of an empty database: a SQLite file, or a schema of its own in Postgres."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/deep/promise.db"
-        return
-    url = sa.make_url(request.getfixturevalue("postgres_url"))
+@pytest.fixture
+def postgres_schema(postgres_url: str) -> Iterator[str]:
+    """Yield the URL of an empty schema."""
+    url = sa.make_url(postgres_url)
     schema = f"t{uuid.uuid4().hex[:12]}"
     admin = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
     with admin.connect() as connection:
@@ -106,12 +103,45 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         connection.execute(sa.text(f"DROP SCHEMA {schema} CASCADE"))
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of an empty database: a SQLite file, or a schema of its own in Postgres."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/deep/promise.db"
+    return str(request.getfixturevalue("postgres_schema"))
+
+
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """Yield an empty database of each kind, closed at the end."""
     made = Database(database_url)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def s3_server() -> Iterator[str]:
+    """Yield the address of an S3 server of this process."""
+    pytest.importorskip("s3fs", reason="the s3 extra is not installed")
+    moto_server = pytest.importorskip("moto.server", reason="moto is not installed")
+    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the name of an empty bucket; the environment points at its server."""
+    boto3 = pytest.importorskip("boto3", reason="boto3 is not installed")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    bucket = f"t{uuid.uuid4().hex[:12]}"
+    boto3.client("s3").create_bucket(Bucket=bucket)
+    return bucket
 
 
 def _private_postgres(binaries: Path, folder: Path) -> Iterator[str]:
