@@ -18,7 +18,7 @@ from promise.kernels.rows import hash_fold
 from promise.metrics.pointwise import default_metric
 from promise.models.base import Examples
 from promise.selection.candidates import Candidate
-from promise.selection.portfolio import portfolio
+from promise.selection.portfolio import BLENDED, PRESETS, portfolio
 from promise.selection.race import Budget, Progress, RaceResult, race, replay
 from promise.selection.refit import refit
 from promise.selection.result import ENSEMBLE
@@ -185,6 +185,15 @@ def test_members_of_a_blend_are_refitted_first(
     _, result = finished
     refits = refit(result, job=Job(seed=5), engine=inline_engine(), names=[ENSEMBLE])
     assert list(refits) == [t.name for t, _ in result.members]
+
+
+def test_without_blends_a_single_model_wins(
+    class_table: Table, inline_engine: Any, tmp_path: Path
+) -> None:
+    alone = run(class_table, inline_engine(), tmp_path, blends=False)
+    assert alone.winner == alone.best.name == alone.members[0][0].name
+    assert ENSEMBLE not in alone.scores
+    assert BLENDED < set(PRESETS)
 
 
 def test_nothing_fitted_is_an_error_that_says_why(

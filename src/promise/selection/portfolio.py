@@ -72,6 +72,9 @@ REFERENCE: tuple[Listed, ...] = (
 PRESETS: Mapping[str, tuple[Listed, ...]] = {"default": DEFAULT, "reference": REFERENCE}
 """The candidates of each preset, in order."""
 
+BLENDED = frozenset({"default"})
+"""Presets whose best models are also tried together."""
+
 
 def portfolio(
     preset: str,

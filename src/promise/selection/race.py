@@ -39,6 +39,7 @@ def race(
     skipped: Mapping[str, str] | None = None,
     program: Sequence[Step] | None = None,
     latency_ms: float | None = None,
+    blends: bool = True,
     progress: Callable[[Progress], None] = lambda _: None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> RaceResult:
@@ -61,6 +62,8 @@ def race(
         Steps of an earlier race's journal (`replay`): exactly these fits are done instead.
     latency_ms
         The members of a blend together stay below this, per row.
+    blends
+        Whether the best are tried together, too; else a single one wins.
 
     Raises
     ------
@@ -84,8 +87,9 @@ def race(
     except KeyboardInterrupt:
         run.stop()
     result = conclude(
-        grounds, run.board, dict(skipped or {}), latency_ms=latency_ms, stopped=run.why_stopped
-    )
+        grounds, run.board, dict(skipped or {}),
+        latency_ms=latency_ms, blends=blends, stopped=run.why_stopped,
+    )  # fmt: skip
     if not result.winner:
         why = next((t.status for t in result.trials if not t.ok), "no fit ended in time")
         raise FitFailed(

@@ -107,6 +107,7 @@ def conclude(
     skipped: dict[str, str],
     *,
     latency_ms: float | None,
+    blends: bool = True,
     stopped: str,
 ) -> RaceResult:
     """Rank what was fitted, choose the blend, and delete what nobody needs any more."""
@@ -121,7 +122,7 @@ def conclude(
     blend: tuple[tuple[Trial, float], ...] = ()
     winner = good[0].name if good else ""
     if good:
-        blend, output = blend_of(grounds, good, latency_ms)
+        blend, output = blend_of(grounds, good, latency_ms) if blends else ((), np.zeros(0))
         if blend:
             winner, outputs[ENSEMBLE] = ENSEMBLE, output
     roomy = len(y) * max(1, grounds.train.n_classes) * len(listed) <= BLEND_CELLS

@@ -27,7 +27,7 @@ from promise.pipeline.policy import Threshold
 from promise.selection.candidates import Trial
 from promise.selection.ladder import n_folds
 from promise.selection.limits import Budget, Progress
-from promise.selection.portfolio import portfolio, skipped_families
+from promise.selection.portfolio import BLENDED, portfolio, skipped_families
 from promise.selection.race import race, replay
 from promise.selection.refit import Refit, refit
 from promise.selection.result import ENSEMBLE, RaceResult
@@ -219,6 +219,7 @@ def _race(
         ),
         program=program,
         latency_ms=terms.latency_ms,
+        blends=terms.preset in BLENDED,
         progress=progress,
     )
 
