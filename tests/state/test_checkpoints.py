@@ -1,0 +1,61 @@
+"""The log of a SQLite file is written back beside the writers, and nothing is lost by it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from promise.state import checkpoints
+from promise.state.checkpoints import Checkpoints, write_back
+from promise.state.database import Database
+
+ROWS = 400
+
+
+def write(database: Database, first: int) -> None:
+    for n in range(first, first + ROWS):
+        database.run(
+            lambda c, n=n: c.execute(
+                sa.text("INSERT INTO rows VALUES (:n, :text)"), {"n": n, "text": "x" * 2_000}
+            )
+        )
+
+
+def test_writers_go_on_while_the_log_is_written_back(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/state.db")
+    tended = Checkpoints(database.engine, every_s=0.001)
+    with database.transaction() as connection:
+        connection.execute(sa.text("CREATE TABLE rows (n INTEGER PRIMARY KEY, text TEXT)"))
+    writers = [threading.Thread(target=write, args=(database, k * ROWS)) for k in range(2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    tended.close()
+    database.close()
+    with sqlite3.connect(tmp_path / "state.db") as raw:
+        assert raw.execute("SELECT COUNT(*), MAX(n) FROM rows").fetchone() == (800, 799)
+        assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_long_log_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "_LONG_PAGES", 100)
+    database = Database(f"sqlite:///{tmp_path}/state.db")
+    tended = Checkpoints(database.engine, every_s=3600)
+    with database.transaction() as connection:
+        connection.execute(sa.text("CREATE TABLE rows (n INTEGER PRIMARY KEY, text TEXT)"))
+    raw = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+    write(database, 0)
+    pages = write_back(raw)
+    assert pages > 400
+    size = (tmp_path / "state.db-wal").stat().st_size
+    assert size > 1_000_000
+    write(database, ROWS)  # what was written back makes room for what comes
+    assert (tmp_path / "state.db-wal").stat().st_size <= size * 1.2
+    raw.close()
+    tended.close()
+    database.close()
