@@ -64,6 +64,8 @@ def near(name: str, known: Iterable[str]) -> str:
     'known: income, age.'
     """
     names = list(known)
+    if not names:
+        return "there are none."
     by_lower = {candidate.lower(): candidate for candidate in reversed(names)}
     found = get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
     if found:

@@ -31,6 +31,9 @@ class Settings:
         in `home/features`; `shared`, the default, in Redis, Postgres or SQLite, whichever is there.
     skew
         `PROMISE_SKEW`: how far ahead of this machine's clock an event may lie; default `5m`.
+    machine
+        `PROMISE_MACHINE`: a name that no other home has which shares the database or the records;
+        default the host's name with the path of `home`.
     """
 
     home: Path
@@ -41,6 +44,7 @@ class Settings:
     alerts: str | None
     features: str = "shared"
     skew: str = "5m"
+    machine: str | None = None
 
     @property
     def run(self) -> Path:
@@ -67,6 +71,7 @@ class Settings:
             alerts=env.get("PROMISE_ALERTS"),
             features=env.get("PROMISE_FEATURES", "shared"),
             skew=env.get("PROMISE_SKEW", "5m"),
+            machine=env.get("PROMISE_MACHINE") or None,
         )
 
 

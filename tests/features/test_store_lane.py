@@ -141,14 +141,14 @@ async def test_a_server_that_forgot_its_scripts_is_told_them_again(server: Priva
 async def test_a_frozen_redis_is_an_error_in_time_and_its_answer_goes_to_nobody_else(
     server: PrivateRedis,
 ) -> None:
-    store, lane = RedisStore(server.url, timeout_s=0.5), AsyncRedisStore(server.url, timeout_s=0.5)
+    store, lane = RedisStore(server.url, timeout_s=1.5), AsyncRedisStore(server.url, timeout_s=1.5)
     store.exchange("e1", 0, ["a"], b"1")
     await lane.exchange("e2", 0, ["a"], b"2")
     server.process.send_signal(signal.SIGSTOP)
-    async with asyncio.timeout(5):
-        with pytest.raises(StateError, match=r"within 0\.5 s") as told:
+    async with asyncio.timeout(60):
+        with pytest.raises(StateError, match=r"within 1\.5 s") as told:
             await lane.exchange("e3", 0, ["a"], b"3")
-        with pytest.raises(StateError, match=r"within 0\.5 s"):
+        with pytest.raises(StateError, match=r"within 1\.5 s"):
             store.exchange("e4", 0, ["a"], b"4")
     assert "secret" not in str(told.value)
     server.process.send_signal(signal.SIGCONT)

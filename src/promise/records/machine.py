@@ -1,10 +1,15 @@
-"""Which machine a slot of a worker belongs to, so that names of several machines never meet."""
+"""Which machine a slot of a worker belongs to, so that names of several machines never meet.
+
+A machine here is a home on a host: two homes on one host are two machines.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import socket
 from functools import cache
+
+from promise.settings import Settings
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _WIDTH = 6
@@ -25,11 +30,36 @@ def base36(number: int, width: int = 1) -> str:
     return text.rjust(width, "0")
 
 
+def machine_id(settings: Settings | None = None) -> str:
+    """Return six letters and digits that stand for a home on this host, or as its settings say.
+
+    Parameters
+    ----------
+    settings
+        Of the home; None for the host alone.
+
+    Examples
+    --------
+    >>> one = Settings.load({"PROMISE_HOME": "one"})
+    >>> machine_id(one) == machine_id(Settings.load({"PROMISE_HOME": "two"}))
+    False
+    >>> machine_id(Settings.load({"PROMISE_MACHINE": "web-1"}))
+    'c5so6f'
+    """
+    if settings is None:
+        return _short(socket.gethostname())
+    return _short(settings.machine or f"{socket.gethostname()}\0{settings.home.resolve()}")
+
+
 @cache
-def machine_id() -> str:
-    """Return six letters and digits that stand for this machine's name."""
-    digest = hashlib.blake2b(socket.gethostname().encode(), digest_size=8).digest()
+def _short(name: str) -> str:
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
     return base36(int.from_bytes(digest, "big") % 36**_WIDTH, _WIDTH)
+
+
+def home_slot(settings: Settings, slot: str | int) -> str:
+    """Return the slot with the machine that its home is."""
+    return machine_slot(slot, machine_id(settings))
 
 
 def machine_slot(slot: str | int, machine: str | None = None) -> str:

@@ -52,6 +52,8 @@ def open_engine(url: str, wait_s: float) -> sa.Engine:
 
 
 def _open_postgres(url: sa.URL, wait_s: float) -> sa.Engine:
+    from promise.state.postgres import LIVELY, OperationalError, PatientConnection
+
     given = url.query.get("options", "")
     wait_ms = max(1, int(wait_s * 1000))  # 0 would be for ever
     connect_s = int(str(url.query.get("connect_timeout", _CONNECT_S)))
@@ -64,8 +66,12 @@ def _open_postgres(url: sa.URL, wait_s: float) -> sa.Engine:
     )
 
     @event.listens_for(engine, "do_connect")
-    def _connect(_dialect: Any, _record: Any, _arguments: Any, named: dict[str, Any]) -> None:
-        named["connect_timeout"] = max(1, math.ceil(patience_s(connect_s)))
+    def _connect(_dialect: Any, _record: Any, given: list[Any], named: dict[str, Any]) -> Any:
+        left_s = patience_s(connect_s)
+        if left_s <= 0:  # the driver would wait for two seconds at least
+            raise OperationalError("no time was left to connect")
+        named["connect_timeout"] = max(1, math.ceil(left_s))
+        return PatientConnection.connect(*given, **{**LIVELY, **named})
 
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:

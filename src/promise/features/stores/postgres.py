@@ -73,8 +73,8 @@ class PostgresStore:
     database
         A Postgres database; its tables are made here, its connections are not used after that.
     timeout_s
-        A call that the server works on for longer fails with StateError. A server that hangs is
-        noticed by `Awaited` alone, which counts the time on this side.
+        A call that the server works on for longer fails with StateError, and soon after that one
+        to a server that hangs.
 
     Raises
     ------
@@ -225,6 +225,8 @@ class PostgresStore:
             return kept
         options = {"isolation_level": "AUTOCOMMIT"}
         made = self.database.engine.connect().execution_options(**options)
+        driver: Any = made.connection.driver_connection
+        driver.most_s = self.timeout_s
         made.detach()  # its settings are its own, and it never goes back among the others
         milliseconds = max(1, round(self.timeout_s * 1000))
         for name in ("statement_timeout", "lock_timeout"):
