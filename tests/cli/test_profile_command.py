@@ -71,3 +71,17 @@ def test_an_unknown_target_is_one_clear_line(
     code, out, err = run(["profile", str(table), "--target", "prise"], capsys)
     assert (code, out) == (1, "")
     assert "did you mean 'price'?" in err
+
+
+def test_reading_options_are_those_of_discover(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("a|b\n1,5|x\n2,5|y\n", encoding="utf-16")
+    options = ["--set", "encoding=utf-16", "--set", "delimiter=|", "--set", "decimal=,"]
+    code, out, _ = run(["profile", str(path), *options, "--json"], capsys)
+    assert code == 0
+    assert [c["mean"] for c in json.loads(out)["columns"]] == [2.0, None]
+    code, _, err = run(["profile", str(path), "--set", "decimals=,"], capsys)
+    assert code == 1
+    assert "did you mean 'decimal'" in err

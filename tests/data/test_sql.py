@@ -103,3 +103,15 @@ def test_counting_fails_in_words(tmp_path):
         connection.execute(sa.text("DROP TABLE t"))
     with pytest.raises(DataError, match="cannot be read: no such table"):
         source.size()
+
+
+def test_a_mistyped_file_names_its_neighbours(tmp_path) -> None:
+    (tmp_path / "events.db").touch()
+    for url, told in (
+        (f"sqlite:///{tmp_path}/event.db::t", "did you mean 'events.db'"),
+        (f"sqlite:///{tmp_path}/nowhere/event.db::t", "nor a folder"),
+        (f"sqlite:///{tmp_path}::t", "is a folder, expected the file of a SQLite database"),
+        (f"sqlite:///{tmp_path}/events.db::t", "there is no table 't'; there are none"),
+    ):
+        with pytest.raises(DataError, match=told):
+            open_source(url)

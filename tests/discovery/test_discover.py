@@ -259,7 +259,7 @@ def test_ctrl_c_shows_the_leaderboard_so_far(cancer: Path, home: Path, tmp_path:
                 break
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        shown, _ = process.communicate(timeout=60)
+        shown, _ = process.communicate(timeout=180)
     assert process.returncode == 130
     assert "The race was stopped early" in shown
     assert "baseline" in shown

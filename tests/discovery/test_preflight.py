@@ -14,6 +14,7 @@ from promise.data.rows import Size
 from promise.data.schema import Field, Schema
 from promise.discovery.preflight import Costs, Preflight, preflight
 from promise.errors import MemoryRefused
+from promise.models.boosting import LightGBM
 
 SCHEMA = Schema(
     (
@@ -183,3 +184,19 @@ def test_texts_cost_what_is_stored() -> None:
 
 def test_without_a_clock_the_time_grows_with_the_rows() -> None:
     assert plan(1_000_000, budget_s=None).eta_s > 5 * plan(50_000, budget_s=None).eta_s
+
+
+def test_families_that_refuse_so_many_classes_need_no_memory() -> None:
+    """They are skipped in the race, so that the estimate must not count them."""
+    many = Class(tuple(f"c{number}" for number in range(2_000)))
+    found = plan(10_000, families=(Light, LightGBM), answer=many, memory_mb=32_000)
+    assert [need.name for need in found.families] == ["light"]
+    assert found.peak_mb < 3_000
+
+
+def test_long_fits_without_a_clock_are_warned_of() -> None:
+    many = Class(tuple(f"c{number}" for number in range(10_000)))
+    told = plan(20_000, answer=many, budget_s=None, memory_mb=64_000).warnings
+    assert any("10,000 classes takes long" in line and "--budget" in line for line in told)
+    assert not any("takes long" in line for line in plan(20_000, answer=many).warnings)
+    assert plan(1_000, budget_s=None).warnings == ()

@@ -60,6 +60,15 @@ def column_roles(pairs: list[str]) -> dict[str, str]:
     return roles
 
 
+READING: dict[str, Callable[[str], tuple[str, Any]]] = {
+    "delimiter": lambda text: ("reading.delimiter", text.replace("\\t", "\t")),
+    "encoding": lambda text: ("reading.encoding", text),
+    "decimal": lambda text: ("reading.decimal", text),
+    "compression": lambda text: ("reading.compression", text),
+}
+"""What `--set` knows of how data is read, wherever a command reads some."""
+
+
 def set_values(
     pairs: list[str], readers: Mapping[str, Callable[[str], tuple[str, Any]]]
 ) -> dict[str, Any]:

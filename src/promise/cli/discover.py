@@ -11,21 +11,19 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from promise.cli.config import column_roles, read_config, seconds, set_values
+from promise.cli.config import READING, column_roles, read_config, seconds, set_values
 from promise.cli.live import Live
 from promise.cli.show import Json, console, number, print_json
 from promise.data.rows import OnBadRows
 from promise.data.sample import Strategy
-from promise.errors import ArtifactError, ConfigError
+from promise.errors import ArtifactError, ConfigError, near
 
+_DEMOS = ("tabular", "matching")
 _INTERRUPTED = 130
 """The exit code of a run that Ctrl-C ended."""
 
 _SETTINGS: dict[str, Callable[[str], tuple[str, Any]]] = {
-    "delimiter": lambda text: ("reading.delimiter", text.replace("\\t", "\t")),
-    "encoding": lambda text: ("reading.encoding", text),
-    "decimal": lambda text: ("reading.decimal", text),
-    "compression": lambda text: ("reading.compression", text),
+    **READING,
     "gap": lambda text: ("gap_s", seconds(text)),
     "latency": lambda text: ("latency_ms", 1000 * seconds(text)),
     "replay": lambda text: ("replay", Path(text)),
@@ -154,14 +152,32 @@ def demo(
     """Run the main job on real data that the installation brings, in under three minutes."""
     from promise.discovery.demo import run_demo
 
+    if workload == "matching":
+        _demo_matching(out, as_json)
+        return
     if workload != "tabular":
-        raise ConfigError(f"there is no demo of {workload!r} in this version; try `promise demo`.")
+        raise ConfigError(
+            f"there is no demo of {workload!r} in this version; {near(workload, _DEMOS)}"
+        )
     with Live() as live:
         shown = run_demo(out, live)
     if as_json:
         print_json(shown.to_json())
         return
     show(shown.found)
+    for line in shown.lines:
+        console().print(line, markup=False, soft_wrap=True)
+
+
+def _demo_matching(out: Path, as_json: bool) -> None:
+    """Generate people with known tastes, and show who is found for them."""
+    from promise.discovery.demo_matching import run_matching
+
+    with Live() as live:
+        shown = run_matching(out, live.step)
+    if as_json:
+        print_json(shown.to_json())
+        return
     for line in shown.lines:
         console().print(line, markup=False, soft_wrap=True)
 

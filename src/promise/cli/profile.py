@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from promise.cli.config import READING, set_values
 from promise.cli.show import Json, console, errors, print_json
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ def profile(
     threads: Annotated[int, typer.Option("--threads", help="Columns counted at once.")] = 2,
     seed: Annotated[int, typer.Option("--seed", help="Source of all chance.")] = 7,
     on_bad_rows: Annotated[str, typer.Option("--on-bad-rows", help="fail or skip.")] = "fail",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE: encoding, delimiter, decimal, compression."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Profile every column in one pass, and name what would make a model's score a lie."""
@@ -39,7 +44,8 @@ def profile(
 
     if on_bad_rows not in ("fail", "skip"):
         raise ConfigError(f"--on-bad-rows is {on_bad_rows!r}; expected fail or skip.")
-    source = open_source(data, on_bad_rows="skip" if on_bad_rows == "skip" else "fail")
+    reading = set_values(settings or [], READING).get("reading", {})
+    source = open_source(data, on_bad_rows="skip" if on_bad_rows == "skip" else "fail", **reading)
     schema = infer_schema(source)
     for name in (target, time):
         if name is not None and name not in schema:

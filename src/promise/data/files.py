@@ -342,9 +342,11 @@ def local_paths(text: str) -> list[str]:
         raise DataError(f"the folder {text} holds no CSV, Parquet or JSON Lines files.")
     if glob.has_magic(text):
         raise DataError(f"no file matches {text}; mind that a pattern needs quotes in a shell.")
-    siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    if not path.parent.is_dir():
+        raise DataError(f"there is no file {text}, nor a folder {path.parent}.")
+    siblings = [p.name for p in path.parent.iterdir()]
     if not siblings:
-        raise DataError(f"there is no file {text}; its folder is empty or does not exist.")
+        raise DataError(f"there is no file {text}; its folder is empty.")
     raise DataError(f"there is no file {text}; {near(path.name, siblings)}")
 
 

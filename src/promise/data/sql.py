@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -159,10 +160,14 @@ def _engine(address: str) -> sa.Engine:
         raise DataError(f"{_shown(address)} needs a driver: pip install {error.name}.") from error
 
 
-def _check_exists(path: str) -> None:
+def _check_exists(text: str) -> None:
     from promise.data.files import local_paths
 
-    local_paths(path)
+    path = Path(text)
+    if path.is_dir():
+        inside = near(path.name, sorted(p.name for p in path.iterdir() if p.is_file()))
+        raise DataError(f"{text} is a folder, expected the file of a SQLite database; {inside}")
+    local_paths(text)
 
 
 def _shown(address: str) -> str:

@@ -76,7 +76,8 @@ class Costs:
     def fit_mb(self, family: type[Any], rows: int, share: float = 1.0) -> float:
         """One fit's process: the mapped matrix, a share of the learner, and its output."""
         learner = share * family.memory_mb(rows, self.matrix_columns, self.classes)
-        outputs = rows * 8 * max(1, self.classes) / 2**20
+        # a quarter of the rows is answered, in float64, and scoring holds as much again
+        outputs = 0.5 * rows * 8 * max(1, self.classes) / 2**20
         return float(CHILD_MB + MAPPED * self.matrix_mb(rows) + learner + outputs)
 
     def view_mb(self, rows: int) -> float:

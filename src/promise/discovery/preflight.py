@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from promise.data.answer import Answer
+from promise.data.answer import Answer, Class
 from promise.data.rows import Size
 from promise.data.schema import Schema
+from promise.discovery.cautions import of_memory, of_time, size_told, span_told
 from promise.discovery.costs import CHILD_MB, PARENT_MB, ZYGOTE_MB, Costs
 from promise.engine.memory import available_mb
 from promise.errors import MemoryRefused
@@ -34,6 +35,7 @@ _MICROSECONDS = {  # per cell and output of one fit on one thread, with default 
     "mlp": 20.0,
     "lstm": 150.0,
 }
+_COUNTING = {"decision_tree": 0.01, "random_forest": 0.0}  # what a class adds to such a fit
 _GROWING = "random_forest"  # what a fit holds grows with its time, until the clock ends it
 _GROWN = 0.5  # of a forest's worst case comes about even with time enough: not all leaves are pure
 _RACING = 0.6  # share of the budget that the race has
@@ -108,16 +110,16 @@ class Preflight:
         """Return what a person wants to know before the run, in sentences."""
         about = "" if self.rows_exact else "about "
         lines = [
-            f"The source has {about}{self.rows:,} rows, {_size(self.full_table_mb)} once typed; "
-            f"{self.rows_used:,} rows ({_size(self.table_mb)}) are used: {self.reason}.",
-            f"Estimated peak memory {_size(self.peak_mb)} of {_size(self.memory_mb)}, with "
+            f"The source has {about}{self.rows:,} rows, {size_told(self.full_table_mb)} once "
+            f"typed; {self.rows_used:,} rows ({size_told(self.table_mb)}) are used: {self.reason}.",
+            f"Estimated peak memory {size_told(self.peak_mb)} of {size_told(self.memory_mb)}, with "
             f"{self.at_once} fit{'s' if self.at_once > 1 else ''} at once; "
-            f"estimated time {_span(self.eta_s)}.",
+            f"estimated time {span_told(self.eta_s)}.",
         ]
         for need in self.families:
             lines.append(
-                f"{need.name}: {_size(need.memory_mb)} and {_span(need.fit_s)} per fit; all rows "
-                f"would take {_size(need.full_mb)} ({need.how})."
+                f"{need.name}: {size_told(need.memory_mb)} and {span_told(need.fit_s)} a fit; "
+                f"all rows would take {size_told(need.full_mb)} ({need.how})."
             )
         return lines
 
@@ -150,7 +152,7 @@ def preflight(
     MemoryRefused
         When not even the smallest useful sample fits; names the need and the way out.
     """
-    kinds = _runnable(list(families), schema)
+    kinds = _runnable(list(families), schema, answer)
     costs = Costs.of(size, schema, answer)
     bound = OF_MACHINE * (available_mb() + PARENT_MB) if memory_mb is None else memory_mb
     room = HEADROOM * bound
@@ -160,8 +162,8 @@ def preflight(
     if not fitting:
         need = min((costs.peak_mb([f], floor, 1) for f in kinds), default=0.0) / HEADROOM
         raise MemoryRefused(
-            f"even {floor:,} rows of {costs.columns:,} columns need about {_size(need)} of "
-            f"memory, and the bound is {_size(bound)}; allow more with --memory "
+            f"even {floor:,} rows of {costs.columns:,} columns need about {size_told(need)} of "
+            f"memory, and the bound is {size_told(bound)}; allow more with --memory "
             f"{max(0.5, need * 1.1 / 1024):.1f}GB, or leave columns out."
         )
     # A family that would shrink everyone's sample to less than half is left out instead.
@@ -186,7 +188,12 @@ def preflight(
         at_once=at_once,
         eta_s=_eta_s(size, needs, at_once, budget_s),
         families=needs,
-        warnings=_warnings(asked, rows, at_once, threads, left_out, bound),
+        warnings=(
+            *of_memory(asked, rows, at_once, threads, left_out, bound),
+            *of_time(
+                {n.name: n.fit_s for n in needs if n.how != "refused"}, costs.classes, budget_s
+            ),
+        ),
     )
 
 
@@ -203,8 +210,11 @@ def _shares(
     return shares
 
 
-def _runnable(families: list[type[Any]], schema: Schema) -> list[type[Any]]:
-    """Leave out families that the race will skip because nothing orders the rows."""
+def _runnable(families: list[type[Any]], schema: Schema, answer: Answer) -> list[type[Any]]:
+    """Leave out families that the race will skip: of too many classes, or of rows in no order."""
+    classes = answer.n_classes if isinstance(answer, Class) else 0
+    most = {f: getattr(f, "most_classes", math.inf) for f in families}
+    families = [f for f in families if classes <= most[f]] or families
     if any(field.type == "date" or field.role == "time" for field in schema.fields):
         return families
     return [f for f in families if not f.ordered] or families
@@ -240,8 +250,10 @@ def _need(
         how = "in memory"
     else:
         how = "streamed" if family.kind in _STREAMED else "sampled"
-    outputs = max(1, costs.classes if costs.classes > 2 else 1)
-    cost = _MICROSECONDS.get(family.kind, 20.0) * (1 if family.kind == "random_forest" else outputs)
+    outputs = float(max(1, costs.classes if costs.classes > 2 else 1))
+    if family.kind in _COUNTING:
+        outputs = 1 + _COUNTING[family.kind] * outputs
+    cost = _MICROSECONDS.get(family.kind, 20.0) * outputs
     return FamilyNeed(
         name=family.kind,
         memory_mb=costs.fit_mb(family, rows),
@@ -258,7 +270,7 @@ def _decision(
     streamed = costs.reading_mb(size.rows) + ZYGOTE_MB > room
     how: How = "streamed" if streamed else "sampled"
     if rows < asked:
-        return how, f"more do not fit into {_size(bound)} (use --memory to allow more)"
+        return how, f"more do not fit into {size_told(bound)} (use --memory to allow more)"
     if rows < size.rows:
         also = "; the whole is larger than memory and is only streamed" if streamed else ""
         return how, f"a sample was asked for{also}"
@@ -274,49 +286,3 @@ def _eta_s(
         return max(budget_s, reading)
     fits = sum(need.fit_s for need in needs if need.how != "refused")
     return 10.0 + reading + _FITS_PER_FAMILY * fits / at_once
-
-
-def _warnings(
-    asked: int, rows: int, at_once: int, threads: int, left_out: list[str], bound: float
-) -> tuple[str, ...]:
-    """Return what the user should see beside the result."""
-    lines = []
-    if rows < asked:
-        lines.append(
-            f"Only {rows:,} of the {asked:,} rows asked for fit into {_size(bound)} of memory; "
-            "use --memory to allow more."
-        )
-    if left_out:
-        names = ", ".join(left_out)
-        lines.append(f"Too large for {_size(bound)} of memory: {names}; use --memory or --sample.")
-    if at_once < threads:
-        lines.append(f"Memory allows {at_once} of {threads} fits at once.")
-    return tuple(lines)
-
-
-def _size(mb: float) -> str:
-    """Write MiB the way people read it.
-
-    Examples
-    --------
-    >>> _size(3.2), _size(512), _size(4096)
-    ('3.2 MB', '512 MB', '4.0 GB')
-    """
-    if mb >= 1000:
-        return f"{mb / 1024:,.1f} GB"
-    return f"{mb:.0f} MB" if mb >= 10 else f"{mb:.1f} MB"
-
-
-def _span(seconds: float) -> str:
-    """Write seconds the way people read them.
-
-    Examples
-    --------
-    >>> _span(0.2), _span(42), _span(600), _span(9000)
-    ('under 1 s', '42 s', '10 min', '2.5 h')
-    """
-    if seconds < 1:
-        return "under 1 s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

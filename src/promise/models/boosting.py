@@ -109,6 +109,7 @@ class XGBoost:
     answers: ClassVar[frozenset[type]] = frozenset({Number, Class})
     fitted: ClassVar[type[FittedXGBoost]] = FittedXGBoost
     ordered: ClassVar[bool] = False
+    most_classes: ClassVar[int] = CLASS_LIMIT
 
     learning_rate: float = 0.1
     rounds: int = 1000
@@ -227,6 +228,7 @@ class LightGBM:
     answers: ClassVar[frozenset[type]] = frozenset({Number, Class})
     fitted: ClassVar[type[FittedLightGBM]] = FittedLightGBM
     ordered: ClassVar[bool] = False
+    most_classes: ClassVar[int] = CLASS_LIMIT
 
     learning_rate: float = 0.05
     rounds: int = 2000

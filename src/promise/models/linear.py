@@ -13,6 +13,7 @@ from promise.job import Job
 from promise.kernels.linear import (
     CACHE_VALUES,
     LOO_ROWS,
+    PATH_ROWS,
     contributions_linear,
     fit_linear,
     load_linear,
@@ -115,15 +116,16 @@ class Linear:
         """Return the memory of the widest basis that races by default: random features.
 
         Quantities hold rows and products of the leave-one-out search and the normal equations,
-        classes the blocks that every step of their optimiser passes over.
+        classes the blocks that every step of their optimiser passes over, and the shares of the
+        rows by which a penalty is chosen.
         """
         width = columns + cls.components
         blocks = 12 * min(rows * width, 2**21)
         coefficients = 25 * 8 * width * max(1, classes)
-        labels = 8 * rows * max(2, classes)
+        judged = 8 * min(rows // 2, PATH_ROWS) * max(2, classes)
         if classes:
             learned = min(rows * width * 4, CACHE_VALUES * 4)
         else:
             apart = min(rows, LOO_ROWS if width > FEW_COLUMNS else 5 * LOO_ROWS)
             learned = 8 * (4 * apart * width + 3 * min(width, rows) ** 2)
-        return 3.0 + (blocks + learned + coefficients + labels) / 2**20
+        return 3.0 + (blocks + learned + coefficients + judged) / 2**20

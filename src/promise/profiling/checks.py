@@ -41,6 +41,7 @@ from promise.profiling.quality import (
     find_texts,
 )
 from promise.profiling.signals import Rows, choose_rows, lone_scores
+from promise.profiling.written import find_grouped_digits, find_mixed_dates
 
 __all__ = ["Finding", "check_profile", "check_split", "check_table", "schema_with_findings"]
 
@@ -79,7 +80,10 @@ def check_table(
     inputs = tuple(f.name for f in schema.inputs if f.name != target and f.name in columns)
     time = time if time in columns else None
     columns = columns.only(dict.fromkeys((*inputs, *((time,) if time else ()))))
-    plain = list(_plain_findings(profile, columns, inputs))
+    plain = [
+        *_plain_findings(profile, columns, inputs),
+        *_written(profile, schema, (*inputs, target)),
+    ]
     useless = _named(f for f in plain if f.check in DROPPED)
     live = tuple(n for n in inputs if n not in useless)
     live = _closest(profile, live)
@@ -111,8 +115,9 @@ def check_profile(
     """
     sample = profile.sample
     if target is None:
-        plain = _plain_findings(profile, sample, tuple(f.name for f in schema.inputs))
-        return by_severity(_once(list(plain)))
+        inputs = tuple(f.name for f in schema.inputs)
+        plain = [*_plain_findings(profile, sample, inputs), *_written(profile, schema, inputs)]
+        return by_severity(_once(plain))
     check_target(sample[target], schema[target])
     kept = labelled(sample[target])
     values = sample[target][kept]
@@ -218,6 +223,12 @@ def _plain_findings(
     yield from find_mixed(profile, columns, live)
     yield from find_outliers(profile, columns, live)
     yield from find_texts(profile, live)
+
+
+def _written(profile: Profile, schema: Schema, names: tuple[str, ...]) -> Iterator[Finding]:
+    """Yield what can be read in more than one way."""
+    yield from find_grouped_digits(profile.sample, schema, names)
+    yield from find_mixed_dates(schema, names)
 
 
 def _leaks(
