@@ -28,11 +28,9 @@ from promise.models.hashed import (
     Kept,
     Terms,
     counted,
-    empty_model,
-    frequent,
-    grown,
     name_bytes,
 )
+from promise.models.hashed_growth import empty_model, frequent, grown
 
 SUFFIXES = pinned_suffixes()
 

@@ -7,53 +7,58 @@ whole numbers, so that sums are exact in any order.
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
-import msgspec
-
 from promise.errors import ConfigError
-from promise.features.windows import DAY_US, HOUR_US, duration_us
+from promise.features.declared import (
+    LABEL,
+    Declared,
+    refuse_cap,
+    refuse_empty,
+    refuse_label,
+    refuse_smoothing,
+)
+from promise.features.stateless import Hour, IsNight, Log, Value, Weekday
+from promise.features.windows import duration_us
 
-LABEL = "label"
+__all__ = [
+    "LABEL", "STATELESS", "Count", "Distinct", "Feature", "Hour", "IsNight", "Last", "Log", "Mean",
+    "NeighbourRate", "Plain", "Rate", "Ratio", "Recency", "Streak", "Sum", "Value", "Weekday",
+]  # fmt: skip
 
 
-class _Feature(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """What every declared feature is: a value that serialises with its kind."""
-
-
-class Count(_Feature, frozen=True):
+class Count(Declared, frozen=True):
     """Number of events in the window; 0 for a new entity."""
 
     window: str
 
     def __post_init__(self) -> None:
-        _positive(self.window)
+        refuse_empty(self.window)
 
 
-class Sum(_Feature, frozen=True):
+class Sum(Declared, frozen=True):
     """Sum of a number over the window; 0 where nothing is."""
 
     field: str
     window: str
 
     def __post_init__(self) -> None:
-        _positive(self.window)
-        _no_label(self.field, "Sum")
+        refuse_empty(self.window)
+        refuse_label(self.field, "Sum")
 
 
-class Mean(_Feature, frozen=True):
+class Mean(Declared, frozen=True):
     """Mean of a number over the window's events that have it; missing where none has."""
 
     field: str
     window: str
 
     def __post_init__(self) -> None:
-        _positive(self.window)
-        _no_label(self.field, "Mean")
+        refuse_empty(self.window)
+        refuse_label(self.field, "Mean")
 
 
-class Rate(_Feature, frozen=True):
+class Rate(Declared, frozen=True):
     """Share of positives, (positives + prior × smoothing) / (known + smoothing).
 
     The window is [t − delay − w, t − delay). For `label` only labels that came in before and have
@@ -93,16 +98,16 @@ that labels need, like delay='7d'
     unlabelled: Literal["left_out", "negative"] = "left_out"
 
     def __post_init__(self) -> None:
-        _positive(self.window)
+        refuse_empty(self.window)
         if self.field == LABEL and duration_us(self.delay) == 0:
             raise ConfigError(
                 f"Rate('label', {self.window!r}) could include the current row: give the time "
                 "that labels need, like delay='7d'"
             )
-        _smoothed(self.prior, self.smoothing)
+        refuse_smoothing(self.prior, self.smoothing)
 
 
-class Distinct(_Feature, frozen=True):
+class Distinct(Declared, frozen=True):
     """Number of different keys or texts in the window, without missing ones.
 
     Parameters
@@ -117,21 +122,21 @@ class Distinct(_Feature, frozen=True):
     cap: int = 256
 
     def __post_init__(self) -> None:
-        _positive(self.window)
-        _no_label(self.field, "Distinct")
-        _capped(self.cap)
+        refuse_empty(self.window)
+        refuse_label(self.field, "Distinct")
+        refuse_cap(self.cap)
 
 
-class Recency(_Feature, frozen=True):
+class Recency(Declared, frozen=True):
     """Seconds since the newest event of the window; missing where none is."""
 
     window: str = "30d"
 
     def __post_init__(self) -> None:
-        _positive(self.window)
+        refuse_empty(self.window)
 
 
-class Streak(_Feature, frozen=True):
+class Streak(Declared, frozen=True):
     """How many of the window's newest events fulfil a condition without a break.
 
     Parameters
@@ -146,26 +151,26 @@ class Streak(_Feature, frozen=True):
     window: str = "30d"
 
     def __post_init__(self) -> None:
-        _positive(self.window)
-        _no_label(self.field, "Streak")
+        refuse_empty(self.window)
+        refuse_label(self.field, "Streak")
         if self.above is None and self.below is None:
             raise ConfigError(
                 f"Streak({self.field!r}) needs a condition: give above=, below= or both"
             )
 
 
-class Last(_Feature, frozen=True):
+class Last(Declared, frozen=True):
     """A number of the window's newest event; missing where none is or it had none."""
 
     field: str
     window: str = "30d"
 
     def __post_init__(self) -> None:
-        _positive(self.window)
-        _no_label(self.field, "Last")
+        refuse_empty(self.window)
+        refuse_label(self.field, "Last")
 
 
-class NeighbourRate(_Feature, frozen=True):
+class NeighbourRate(Declared, frozen=True):
     """Share of this node's counterparts that turned out positive here, smoothed like `Rate`.
 
     Each counterpart counts once, however many events it had: one that fell to fraud on this
@@ -187,52 +192,14 @@ class NeighbourRate(_Feature, frozen=True):
     cap: int = 256
 
     def __post_init__(self) -> None:
-        _positive(self.window)
-        _capped(self.cap)
+        refuse_empty(self.window)
+        refuse_cap(self.cap)
         if duration_us(self.delay) == 0:
             raise ConfigError(
                 f"NeighbourRate({self.field!r}) could include the current row: give the time "
                 "that labels need, like delay='7d'"
             )
-        _smoothed(self.prior, self.smoothing)
-
-
-class Value(_Feature, frozen=True):
-    """A number of the current event, as it came."""
-
-    field: str
-
-    def __post_init__(self) -> None:
-        _no_label(self.field, "Value")
-
-
-class Log(_Feature, frozen=True):
-    """sign(x) × log(1 + |x|) of a number of the current event."""
-
-    field: str
-
-    def __post_init__(self) -> None:
-        _no_label(self.field, "Log")
-
-
-class Hour(_Feature, frozen=True):
-    """Hour of the day, 0 to 23; `offset_hours` east of UTC."""
-
-    offset_hours: int = 0
-
-
-class Weekday(_Feature, frozen=True):
-    """Day of the week, 0 for Monday to 6 for Sunday; `offset_hours` east of UTC."""
-
-    offset_hours: int = 0
-
-
-class IsNight(_Feature, frozen=True):
-    """1 from hour `start` on and before hour `end`, over midnight if start > end; else 0."""
-
-    start: int = 0
-    end: int = 7
-    offset_hours: int = 0
+        refuse_smoothing(self.prior, self.smoothing)
 
 
 Plain = (
@@ -242,7 +209,7 @@ Plain = (
 """Features that are no function of others."""
 
 
-class Ratio(_Feature, frozen=True):
+class Ratio(Declared, frozen=True):
     """One feature over another of the same entity; missing where the lower one is 0 or missing.
 
     Examples
@@ -299,40 +266,6 @@ def needs_labels(feature: Plain) -> bool:
     )
 
 
-def is_night(hour: int, feature: IsNight) -> bool:
-    """Whether the hour is within the declared night.
-
-    Examples
-    --------
-    >>> [is_night(hour, IsNight(22, 6)) for hour in (21, 22, 5, 6)]
-    [False, True, True, False]
-    """
-    if feature.start <= feature.end:
-        return feature.start <= hour < feature.end
-    return hour >= feature.start or hour < feature.end
-
-
-def hour_of(at_us: int, offset_hours: int) -> int:
-    """Return the hour of the day."""
-    return (at_us // HOUR_US + offset_hours) % 24
-
-
-def weekday_of(at_us: int, offset_hours: int) -> int:
-    """Return the day of the week, 0 for Monday; 1 January 1970 was a Thursday.
-
-    Examples
-    --------
-    >>> weekday_of(0, 0), weekday_of(0, -1)
-    (3, 2)
-    """
-    return ((at_us + offset_hours * HOUR_US) // DAY_US + 3) % 7
-
-
-def signed_log(value: float) -> float:
-    """Return sign(x) × log(1 + |x|); the one definition for rows and for columns."""
-    return math.copysign(math.log1p(abs(value)), value)
-
-
 def holds(feature: Streak, value: float) -> bool:
     """Whether a number keeps the streak up."""
     above = feature.above is None or value > feature.above
@@ -344,29 +277,3 @@ _NAMES = {"NeighbourRate": "neighbour_rate", "IsNight": "is_night"}
 
 def _bounds(feature: Streak) -> tuple[tuple[str, float | None], ...]:
     return (("above", feature.above), ("below", feature.below))
-
-
-def _positive(window: str) -> None:
-    if duration_us(window) == 0:
-        raise ConfigError(f"a window of {window!r} holds nothing: give one longer than 0")
-
-
-def _no_label(field: str, kind: str) -> None:
-    if field == LABEL:
-        raise ConfigError(
-            f"{kind} of {LABEL!r} would leak what is known only later: use "
-            "Rate('label', window, delay=…), which waits for labels"
-        )
-
-
-def _capped(cap: int) -> None:
-    if not 1 <= cap <= 4096:
-        raise ConfigError(f"cap is {cap}; expected 1 to 4096")
-
-
-def _smoothed(prior: float, smoothing: float) -> None:
-    if not 0 <= prior <= 1 or not 0 <= smoothing < math.inf:
-        raise ConfigError(
-            f"prior is {prior} and smoothing {smoothing}; expected a share of 0 to 1 and a "
-            "number of events from 0 up"
-        )

@@ -25,15 +25,12 @@ from promise.features.declare import (
     Value,
     Weekday,
     delay_us,
-    hour_of,
-    is_night,
     needs_labels,
     reach_us,
-    signed_log,
-    weekday_of,
 )
 from promise.features.event import Event
 from promise.features.ring import MISSING, SCALE, Layout, Ring
+from promise.features.stateless import hour_of, is_night, signed_log, weekday_of
 
 Span = tuple[int, int]
 """A window [t − first, t − second) by its two distances from t, in microseconds."""

@@ -25,12 +25,12 @@ from promise.features.declare import (
     Sum,
     Value,
     Weekday,
-    signed_log,
 )
 from promise.features.grouped import Groups, Ints, Slices, Truth, distinct, previous, running
 from promise.features.history import History
 from promise.features.readers import Span, span_of
 from promise.features.ring import MISSING, SCALE
+from promise.features.stateless import signed_log
 from promise.features.windows import DAY_US, HOUR_US
 
 Column = NDArray[np.float64]

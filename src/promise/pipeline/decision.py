@@ -6,14 +6,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from promise.data.answer import Decision, answer_from_json, answer_to_json
-from promise.data.columns import Array, Columns, FloatArray, IntArray
+from promise.data.columns import Array, Columns, FloatArray
 from promise.errors import ArtifactError, ConfigError
 from promise.features.keyed import VIEW
 from promise.metrics.costs import (
@@ -23,87 +22,22 @@ from promise.metrics.costs import (
     REVIEW,
     Costs,
     Cuts,
-    cheapest_actions,
     cheapest_cuts,
     review_price,
 )
 from promise.models.blend import matrix_column
 from promise.models.reasons import Reason, Reasons
+from promise.pipeline.decision_rules import Cheapest, rule_from_json, rule_to_json
+from promise.pipeline.exploration import Exploration
 from promise.pipeline.policy import PREDICTION
+
+__all__ = ["Cheapest", "DecisionPolicy", "Exploration"]
 
 SCORE = "score"
 PROPENSITY = "propensity"
 EXPLORED = "explored"
 REASONS = "reasons"
 _STEPS = 1001
-
-
-@dataclass(frozen=True)
-class Cheapest:
-    """Takes the action of least expected cost for each amount; reviews have a price.
-
-    Parameters
-    ----------
-    costs
-        What decisions cost.
-    price
-        What a review must save beyond its own cost, so that reviews keep to their capacity.
-    usual_amount
-        Stands in for an amount that is missing.
-    """
-
-    costs: Costs = field(default_factory=Costs)
-    price: float = 0.0
-    usual_amount: float = 0.0
-
-    def actions(self, score: Array, amount: Array) -> IntArray:
-        """Return action codes (n,); a score that is not a number is for a person to look at."""
-        money = np.where(np.isfinite(amount), amount, self.usual_amount)
-        found = cheapest_actions(self.costs.expected(score, money), self.price)
-        return np.where(np.isnan(score), REVIEW, found)
-
-
-@dataclass(frozen=True)
-class Exploration:
-    """Approves a random slice of what would be declined, so that its labels become known.
-
-    Chance is a hash of the event's key: the same event is always treated alike, on any machine,
-    and nobody can tell beforehand without the salt.
-
-    Parameters
-    ----------
-    share
-        Which share of the declined is approved, in [0, 1).
-    key
-        The column with the event's key; a row without one is not explored.
-    most_amount
-        Larger amounts are never approved this way; nor are missing ones.
-    salt
-        Changes which events are drawn.
-    """
-
-    share: float
-    key: str
-    most_amount: float
-    salt: str = ""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.share < 1 or not self.most_amount >= 0:
-            raise ConfigError(
-                "exploration approves a share in [0, 1) of what would be declined, up to an "
-                f"amount ≥ 0; got share={self.share!r}, most_amount={self.most_amount!r}."
-            )
-
-    def draws(self, key: object) -> bool:
-        """Say whether an event is in the slice."""
-        if missing(key):
-            return False
-        digest = blake2b(f"{self.salt}\0{key}".encode(), digest_size=8).digest()
-        return int.from_bytes(digest, "big") < self.share * 2.0**64
-
-    def allows(self, amount: Array) -> Array:
-        """Return which amounts are known and small enough."""
-        return np.asarray(amount <= self.most_amount)
 
 
 @dataclass(frozen=True)
@@ -183,15 +117,11 @@ class DecisionPolicy:
             actions = self.rule.actions(score)
         else:
             actions = self.rule.actions(score, amount)
-        explored = np.zeros(len(score), dtype=bool)
-        propensity = np.ones(len(score))
+        explored: Array = np.zeros(len(score), dtype=bool)
+        propensity: FloatArray = np.ones(len(score))
         if self.exploration is not None:
             keys = columns[self.exploration.key]
-            open_rows = (actions == DECLINE) & self.exploration.allows(amount)
-            for row in np.flatnonzero(open_rows):
-                explored[row] = self.exploration.draws(keys[row])
-                share = 0.0 if missing(keys[row]) else self.exploration.share
-                propensity[row] = share if explored[row] else 1.0 - share
+            explored, propensity = self.exploration.drawn(keys, amount, actions == DECLINE)
         names = np.array(self.answer.actions, dtype=object)
         found = {
             PREDICTION: names[np.where(explored, APPROVE, actions)],
@@ -332,13 +262,9 @@ class DecisionPolicy:
 
     def to_json(self) -> dict[str, Any]:
         """Return the policy as `policy.json` shows it."""
-        if isinstance(self.rule, Cuts):
-            rule: dict[str, Any] = {"kind": "cuts", **vars(self.rule)}
-        else:
-            rule = {"kind": "cheapest", **vars(self.rule), "costs": vars(self.rule.costs)}
         return {
             "answer": answer_to_json(self.answer),
-            "rule": rule,
+            "rule": rule_to_json(self.rule),
             "acts_from": self.acts_from,
             "amount": self.amount,
             "exploration": None if self.exploration is None else vars(self.exploration),
@@ -362,26 +288,9 @@ class DecisionPolicy:
             raise ArtifactError(f"the decision policy cannot answer {answer!r}.")
         return cls(
             answer=answer,
-            rule=_rule_from_json(data["rule"]),
+            rule=rule_from_json(data["rule"]),
             amount=data["amount"],
             exploration=None if explored is None else Exploration(**explored),
             reasons=Reasons.load(folder / REASONS) if data.get("reasons") is not None else None,
             words=data.get("words", {}),
         )
-
-
-def missing(key: object) -> bool:
-    """Say whether a row has no key: None, or a number that is not one."""
-    return key is None or (isinstance(key, float) and math.isnan(key))
-
-
-def _rule_from_json(data: dict[str, Any]) -> Cuts | Cheapest:
-    """Rebuild a rule; an unknown kind is refused, since nobody can say what it would decide."""
-    fields = {name: value for name, value in data.items() if name != "kind"}
-    if data["kind"] == "cuts":
-        return Cuts(**fields)
-    if data["kind"] == "cheapest":
-        return Cheapest(**{**fields, "costs": Costs(**fields["costs"])})
-    raise ArtifactError(
-        f"decision rule {data['kind']!r} is unknown here; known: cuts, cheapest. Upgrade Promise."
-    )

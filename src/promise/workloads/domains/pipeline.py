@@ -22,6 +22,7 @@ WORKLOAD = Workload(
         "company": "the column of what each class belongs to",
         "category": "the column of what companies or classes belong to",
     },
+    paths=("rules", "background"),
     one=one_name,
     measure=more_metrics,
 )

@@ -14,7 +14,8 @@ from promise.data.source import Source
 from promise.engine.memory import MemoryWatch
 from promise.features.names_rules import SuffixRules
 from promise.metrics.pointwise import metric_named
-from promise.models.hashed import Terms, empty_model
+from promise.models.hashed import Terms
+from promise.models.hashed_growth import empty_model
 from promise.pipeline.order import Order, Outcome
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.stages import Score

@@ -17,7 +17,8 @@ from promise.data.source import Source
 from promise.engine.memory import MemoryWatch
 from promise.errors import ConfigError, FitFailed
 from promise.features.names_rules import Rules, SuffixRules
-from promise.models.hashed import HashedLinear, Kept, Terms, grown
+from promise.models.hashed import HashedLinear, Kept, Terms
+from promise.models.hashed_growth import grown
 from promise.pipeline.artifact import load_pipeline, recipe_of
 from promise.pipeline.order import Order, Outcome
 from promise.pipeline.pipeline import Pipeline

@@ -1,0 +1,85 @@
+"""Room for what a model of hashed n-grams learns: which terms have weights, and new classes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from promise.data.columns import FloatArray, IntArray
+from promise.models.hashed import SHARP, HashedLinear
+
+WEIGHTS = 1 << 26
+"""At most so many weights are learned (256 MiB): the more classes, the fewer terms have some."""
+
+RARE = 0.5
+"""Power of the inverse document frequency that a term counts with."""
+
+
+def empty_model(counts: IntArray, n_rows: int, n_classes: int, *, background: bool) -> HashedLinear:
+    """Return a model that has learned nothing yet, over the terms that occur most often.
+
+    Parameters
+    ----------
+    counts
+        How often each bucket occurs, int64 (2 ** BITS,).
+    """
+    columns = n_classes + background
+    buckets = frequent(counts, WEIGHTS // columns)
+    worth = worth_of(counts[buckets], n_rows)
+    return HashedLinear(
+        buckets=buckets,
+        weights=np.zeros((len(buckets), columns), np.float32),
+        worth=worth,
+        bias=np.zeros(columns, np.float32),
+        n_classes=n_classes,
+        temperature=SHARP,
+    )
+
+
+def grown(model: HashedLinear, counts: IntArray, n_rows: int, added: int) -> HashedLinear:
+    """Return a model with room for new terms and classes; what it has learned stays.
+
+    Parameters
+    ----------
+    counts, n_rows
+        Of the new rows alone; terms that are known keep their worth.
+    added
+        How many classes are new; they stand behind the known ones, before the names of no class.
+    """
+    k, columns = model.n_classes, len(model.bias) + added
+    fresh = counts.copy()
+    fresh[model.buckets] = 0
+    buckets = frequent(fresh, max(0, WEIGHTS // columns - len(model.buckets)))
+    worth = worth_of(counts[buckets], n_rows)
+    known = len(model.buckets)
+    weights = np.zeros((known + len(buckets), columns), np.float32)
+    weights[:known, :k] = model.weights[:, :k]
+    weights[:known, k + added :] = model.weights[:, k:]
+    bias = np.zeros(columns, np.float32)
+    bias[:k], bias[k + added :] = model.bias[:k], model.bias[k:]
+    if added:  # a class that nobody has seen is no likelier than the least likely one
+        bias[k : k + added] = model.bias[:k].min()
+    return replace(
+        model,
+        buckets=np.concatenate([model.buckets, buckets]),
+        worth=np.concatenate([model.worth, worth]),
+        weights=weights,
+        bias=bias,
+        n_classes=k + added,
+    )
+
+
+def worth_of(counts: IntArray, n_rows: int) -> FloatArray:
+    """Return what terms of these counts count with, float32."""
+    rarity = np.log((n_rows + 1.0) / (counts + 1.0)).clip(min=0.0)
+    found: FloatArray = (rarity**RARE).astype(np.float32)
+    return found
+
+
+def frequent(counts: IntArray, limit: int) -> IntArray:
+    """Return the buckets that occur, ascending; above the limit the most frequent ones."""
+    found = np.flatnonzero(counts)
+    if len(found) > limit:
+        found = np.sort(found[np.argsort(-counts[found], kind="stable")[:limit]])
+    return found.astype(np.int32)
