@@ -17,6 +17,7 @@ from promise.monitoring.collect import Collected, Collector
 from promise.pipeline.task import Task
 from promise.records.evidence import EvidenceStore
 from promise.records.labels import Labels
+from promise.records.machine import home_slot
 from promise.records.predictions import PredictionLog
 from promise.registry.registry import Registry
 from promise.settings import Settings
@@ -74,7 +75,9 @@ class House:
         return self.registry.register(name, write).number
 
     def log(self, slot: str = "0") -> PredictionLog:
-        return PredictionLog(self.settings.records, slot, flush_s=60, clock=self.clock)
+        return PredictionLog(
+            self.settings.records, home_slot(self.settings, slot), flush_s=60, clock=self.clock
+        )
 
     def answer(
         self, log: PredictionLog, n: int, *, version: int = 1, shift: float = 0.0, **more: Any

@@ -19,7 +19,7 @@ from promise.monitoring.index import BLOCK_ROWS
 from promise.promises.judge import judge_drift
 from promise.promises.spec import ModelFile, Promise
 from promise.records.following import Following
-from promise.records.machine import machine_id
+from promise.records.machine import home_slot, machine_id
 from promise.records.owners import Owners
 from promise.records.predictions import PredictionLog
 from promise.registry.lifecycle import Lifecycle, Route
@@ -142,6 +142,25 @@ def test_numbers_are_joined_as_numbers_and_declared_groups_are_kept(embedded: Ho
     assert seen.payload["output"] == [[2.5], [2.5]]
     assert set(seen.payload["group"]) == {"city", "sex"}
     assert embedded.counted()[SCORE] == 4
+
+
+def test_two_homes_on_one_host_are_two_machines(house: House) -> None:
+    """They share the database and the log, and neither takes the other's away."""
+    house.register()
+    homes = [replace(house.settings, home=house.settings.home / name) for name in ("a", "b")]
+    for home in homes:
+        log = PredictionLog(house.settings.records, home_slot(home, "0"), clock=house.clock)
+        house.label(house.answer(log, 50), "yes")
+        log.close()
+    for _ in range(2):
+        for home in homes:
+            collector = Collector(home, house.clock)
+            collector.registry = house.registry
+            collector.collect()
+            collector.close()
+    seen = house.evidence.observed("churn", 1, "outcome")
+    assert sum(len(one.payload["y"]) for one in seen) == 100
+    assert len({one.key.partition(":")[0] for one in seen}) == 2
 
 
 def test_each_machine_collects_its_own(house: House) -> None:
@@ -286,4 +305,4 @@ def test_memory_of_the_workers_is_observed_for_every_loaded_version(embedded: Ho
     seen = embedded.evidence.observed("churn", 1, "memory")
     assert len(seen) == 2  # minutes
     assert seen[0].payload["pss_mb"] > 10
-    assert seen[0].payload["machine"] == machine_id()
+    assert seen[0].payload["machine"] == machine_id(embedded.settings)

@@ -19,13 +19,19 @@ from tests.monitoring.house import House
 
 from promise.monitoring.collect import Collector, Kept
 from promise.monitoring.index import BLOCK_ROWS
+from promise.records.machine import home_slot
 from promise.records.predictions import PredictionLog
 from promise.state.database import Database
 
 
 def test_two_collectors_of_one_machine_do_not_count_twice(embedded: House) -> None:
     embedded.register()
-    log = PredictionLog(embedded.settings.records, "0", flush_s=0.005, clock=embedded.clock)
+    log = PredictionLog(
+        embedded.settings.records,
+        home_slot(embedded.settings, "0"),
+        flush_s=0.005,
+        clock=embedded.clock,
+    )
     done = threading.Event()
 
     def collect_on() -> None:
@@ -120,7 +126,7 @@ def test_a_collector_killed_again_and_again_loses_and_doubles_nothing(embedded: 
         "PROMISE_HOME": str(embedded.settings.home),
         "PROMISE_DATABASE": embedded.database.url,
     }
-    log = PredictionLog(embedded.settings.records, "0", flush_s=0.01)
+    log = PredictionLog(embedded.settings.records, home_slot(embedded.settings, "0"), flush_s=0.01)
     rng, ids = np.random.default_rng(7), []
     for _ in range(4):
         process = subprocess.Popen(

@@ -23,19 +23,23 @@ from promise.data.columns import FloatArray
 from promise.errors import DataError
 from promise.features.event import Record, unpacked
 from promise.features.store import Held
+from promise.records.machine import home_slot
 from promise.records.predictions import PredictionLog
-from promise.records.reading import prune, read_all
+from promise.records.reading import parse_line, prune, read_all
 from promise.settings import Settings
 
 Kind = Literal["event", "label", "again", "reasons"]
 """`again`: an event that was known already, answered once more."""
+
+SEEN_FOLDER = ".features"
+"""Below the prediction log's folder, and never read as one."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 def seen_folder(settings: Settings) -> Path:
     """Return where the log lies, beside the prediction log and never read as one."""
-    return settings.records / ".features"
+    return settings.records / SEEN_FOLDER
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,9 @@ class SeenLog:
 
     def __init__(self, settings: Settings, slot: str, *, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
-        self._log = PredictionLog(seen_folder(settings), slot, clock=self._clock)
+        self._log = PredictionLog(
+            seen_folder(settings), home_slot(settings, slot), clock=self._clock
+        )
 
     def note(
         self,
@@ -117,6 +123,17 @@ class SeenLog:
     def close(self) -> None:
         """Write what waits."""
         self._log.close()
+
+
+def served_of(data: bytes) -> Seen | None:
+    """Return a line of the log that tells what a version read; None for any other."""
+    line = parse_line(data)
+    if line is None or "seen" not in line:
+        return None
+    try:
+        return _seen(line)
+    except (KeyError, ValueError, TypeError, AttributeError, DataError):
+        return None
 
 
 def read_seen(settings: Settings, model: str) -> Iterator[Seen]:

@@ -73,12 +73,13 @@ def _of_kernel(
     seq, total = _sequence(rows, codes, order, starts, stops)
     columns = _Columns(kernel, history, order, ids, seq)
     labels = _Labels(kernel, history, order, seq, starts)
-    for segment, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
-        key = features.keys(_entity(kernel, roles, int(order[start])))[place]
-        assert key is not None, "rows without the role were left out"
-        first = _first_kept(kernel, history.at[order[start:stop]]) + start
-        packed = columns.packed(first, stop, int(total[segment]), labels.packed(segment, first))
-        yield key, kernel.marked(packed)
+    firsts = _first_kept(kernel, history.at[order], starts, stops)
+    named = zip(*(_texts(coded)[order[starts]].tolist() for coded in roles), strict=True)
+    told = labels.parts(firsts)
+    ranges = zip(firsts.tolist(), stops.tolist(), total.tolist(), strict=True)
+    for parts, (first, stop, n_events), part in zip(named, ranges, told, strict=True):
+        packed = columns.packed(first, stop, n_events, labels.packed(*part))
+        yield features.key(place, parts), kernel.marked(packed)
 
 
 def _sequence(rows: Ints, codes: Ints, order: Ints, starts: Ints, stops: Ints) -> tuple[Ints, Ints]:
@@ -91,15 +92,12 @@ def _sequence(rows: Ints, codes: Ints, order: Ints, starts: Ints, stops: Ints) -
     return by_row[order], lengths
 
 
-def _entity(kernel: Kernel, roles: list[Coded], row: int) -> dict[str, str]:
-    told = zip(kernel.entity, (coded.at(row) for coded in roles), strict=True)
-    return {role: key for role, key in told if key is not None}
-
-
-def _first_kept(kernel: Kernel, at: Ints) -> int:
+def _first_kept(kernel: Kernel, at: Ints, starts: Ints, stops: Ints) -> Ints:
+    """Return for each entity the place of its first event that its state keeps."""
     layout = kernel.plan.layout
-    old = int(np.searchsorted(at, at[-1] - layout.kept_us, side="left"))
-    return max(old, len(at) - layout.max_events)
+    since = np.repeat(at[stops - 1] - layout.kept_us, stops - starts)
+    old = np.add.reduceat((at < since).astype(np.int64), starts)
+    return np.maximum(starts + old, stops - layout.max_events)
 
 
 class _Columns:
@@ -109,22 +107,21 @@ class _Columns:
         self, kernel: Kernel, history: History, order: Ints, ids: np.ndarray, seq: Ints
     ) -> None:
         layout = kernel.plan.layout
-        self.at = np.ascontiguousarray(history.at[order], dtype="<i8")
-        self.seq = np.ascontiguousarray(seq, dtype="<i8")
-        self.ids = ids[order]
-        self.numbers = [_whole(history, name)[order] for name in layout.numbers]
-        self.texts = [_texts(history.text(name))[order] for name in layout.texts]
+        self.at, self.seq = _bytes(history.at[order]), _bytes(seq)
+        self.ids = ids[order].tolist()
+        self.numbers = [_bytes(_whole(history, name)[order]) for name in layout.numbers]
+        self.texts = [_texts(history.text(name))[order].tolist() for name in layout.texts]
 
     def packed(self, first: int, stop: int, total: int, labels: list[bytes]) -> bytes:
         """Return one entity's state."""
-        part = slice(first, stop)
+        part, wide = slice(first, stop), slice(8 * first, 8 * stop)
         return _encode(
             [
                 total,
-                [self.at[part].tobytes(), self.seq[part].tobytes(), *labels],
-                self.ids[part].tolist(),
-                [values[part].tobytes() for values in self.numbers],
-                [values[part].tolist() for values in self.texts],
+                [self.at[wide], self.seq[wide], *labels],
+                self.ids[part],
+                [values[wide] for values in self.numbers],
+                [values[part] for values in self.texts],
             ]
         )
 
@@ -150,7 +147,7 @@ class _Labels:
         which = last[at]
         self.places = at
         self.columns = [
-            np.ascontiguousarray(values, dtype="<i8")
+            _bytes(values)
             for values in (
                 history.at[order][at],
                 seq[at],
@@ -160,12 +157,23 @@ class _Labels:
         ]
         self.ends = np.searchsorted(at, np.append(starts[1:], len(order)))
 
-    def packed(self, segment: int, first: int) -> list[bytes]:
-        """Return the labels of one entity's events from a place on."""
+    def parts(self, firsts: Ints) -> list[tuple[int, int]]:
+        """Return where the labels of each entity's events begin, from a place on, and end."""
         if self._none:
+            return [(0, 0)] * len(firsts)
+        begin = np.searchsorted(self.places, firsts)
+        return list(zip(begin.tolist(), self.ends.tolist(), strict=True))
+
+    def packed(self, begin: int, end: int) -> list[bytes]:
+        """Return the labels of one entity's events."""
+        if begin >= end:
             return [b"", b"", b"", b""]
-        part = slice(int(np.searchsorted(self.places, first)), int(self.ends[segment]))
-        return [values[part].tobytes() for values in self.columns]
+        return [values[8 * begin : 8 * end] for values in self.columns]
+
+
+def _bytes(values: Ints) -> bytes:
+    """Return whole numbers as they are packed, eight bytes each: slices of it cost no array."""
+    return np.ascontiguousarray(values, dtype="<i8").tobytes()
 
 
 def _whole(history: History, name: str) -> Ints:

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 import sqlalchemy as sa
 
 from promise.clock import Clock, SteadyClock
-from promise.features.seen_log import prune_seen
+from promise.features.seen_log import prune_seen, seen_folder
 from promise.monitoring.alerts import deliver
 from promise.monitoring.index import Index
 from promise.monitoring.memory import MemoryProbe
@@ -81,7 +82,7 @@ class Collector:
         self.settings = settings
         self.clock = clock = SteadyClock.over(clock)
         self.kept = kept or Kept()
-        self.machine = machine or machine_id()
+        self.machine = machine or machine_id(settings)
         self._limit_bytes = int(limit_mb * 2**20)
         self.database = Database(settings.database)
         self.index = Database(f"sqlite:///{(settings.run / 'join.db').absolute()}")
@@ -106,7 +107,9 @@ class Collector:
         self._versions.refresh()
         generation = self._generation()
         for model in models(self.settings.records):
-            self._read_model(model, found)
+            self._read_all(partial(Reader.read, model=model), found)
+        for model in models(seen_folder(self.settings)):
+            self._read_all(partial(Reader.read_seen, model=model), found)
         self._read_labels(found)
         found.published = publish(self.index.engine, self.evidence, self.machine, generation)
         self._observe_memory()
@@ -147,10 +150,10 @@ class Collector:
         found.add(part)
         return done
 
-    def _read_model(self, model: str, found: Collected) -> None:
+    def _read_all(self, read: Callable[[Reader], int], found: Collected) -> None:
         room = self._limit_bytes
         while room > 0:
-            n_bytes = self._reading(lambda reader: reader.read(model), found)
+            n_bytes = self._reading(read, found)
             if n_bytes == 0:
                 return
             room -= n_bytes

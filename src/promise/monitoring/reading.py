@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from promise.data.columns import Columns
 from promise.errors import ArtifactError, DataError
+from promise.features.seen_log import SEEN_FOLDER, Seen, served_of
 from promise.monitoring.index import Answered, Came, Index, Joined
 from promise.monitoring.periods import Periods
 from promise.monitoring.watched import Watched, group_values
@@ -139,23 +141,55 @@ class Reader:
 
     def read(self, model: str) -> int:
         """Read, count and keep the next lines of a model; return how many bytes they were."""
-        places = self.index.places(model)
-        listed = [s for s in segments(self.folder, model) if self._own(s[0].slot)]
-        room, moved, lines = _CHUNK_BYTES, dict[str, int](), list[dict[str, Any]]()
+        lines: list[dict[str, Any]] = []
+        n_bytes = self._read(self.folder, model, model, lambda data: self._take(data, lines))
+        for version, some in _by_version(lines).items():
+            self._keep(model, version, some)
+        return n_bytes
+
+    def read_seen(self, model: str) -> int:
+        """Count the next keyed features of a model as they were served; return the bytes read."""
+        served: dict[int, list[Seen]] = defaultdict(list)
+
+        def take(data: bytes) -> None:
+            seen = served_of(data)
+            if seen is not None and seen.version is not None:
+                served[seen.version].append(seen)
+
+        n_bytes = self._read(self.folder / SEEN_FOLDER, model, f"{SEEN_FOLDER}/{model}", take)
+        for version, some in served.items():
+            self._count_seen(model, version, some)
+        return n_bytes
+
+    def _read(self, folder: Path, model: str, places_of: str, take: Callable[[bytes], None]) -> int:
+        """Read the next lines below a folder, remember the place; return how many bytes."""
+        places = self.index.places(places_of)
+        listed = [s for s in segments(folder, model) if self._own(s[0].slot)]
+        room, moved = _CHUNK_BYTES, dict[str, int]()
         for name, path in listed:
             start = end = places.get(str(name), 0)
             for line in read_lines(path, start, room):
                 end = line.end
-                self._take(line.data, lines)
+                take(line.data)
             if end > start:
                 moved[str(name)] = end
                 room -= end - start
             if room <= 0:
                 break
-        for version, some in _by_version(lines).items():
-            self._keep(model, version, some)
-        self.index.move(model, moved, places.keys() - {str(name) for name, _ in listed})
+        self.index.move(places_of, moved, places.keys() - {str(name) for name, _ in listed})
         return _CHUNK_BYTES - room
+
+    def _count_seen(self, model: str, version: int, lines: Sequence[Seen]) -> None:
+        watched = self.versions.watched(model, version)
+        if watched is None or not watched.keyed:
+            return
+        width, periods = len(watched.keyed), self.versions.periods(model)
+        by_period: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
+        for line in lines:
+            if line.vector is not None and len(line.vector) == width:
+                by_period[periods.begun(line.at / 1e6)].append(line.vector)
+        for period, vectors in by_period.items():
+            self.index.count(model, version, period, watched.counted_seen(vectors))
 
     def _own(self, slot: str) -> bool:
         return slot.partition(".")[0] == self.machine

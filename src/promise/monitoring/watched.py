@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from promise.data.answer import Answer, Class, Decision, Number, truths
+from promise.data.answer import Answer, Class, Decision, Labels, Number, truths
 from promise.data.columns import Array, Columns
 from promise.data.schema import Schema
-from promise.errors import ArtifactError, DataError
+from promise.errors import ArtifactError, DataError, PromiseError
 from promise.kernels.parsing import number_text, number_texts
 from promise.metrics.drift import SCORE, count_bins
 from promise.pipeline.artifact import read_manifest
 from promise.pipeline.decision import SCORE as CHANCE
+from promise.pipeline.keyed_stage import keyed_stage
 from promise.pipeline.policy import PREDICTION, PROBABILITY
 from promise.pipeline.request import request_from_rows
 from promise.pipeline.task import Task
 from promise.records.given import finite_number, truth_code
 from promise.registry.versions import Version
 
+_log = logging.getLogger(__name__)
 _OWN_ANSWER = ("model", "cache", "previous")
 
 
@@ -35,11 +39,15 @@ class Watched:
     ----------
     reference
         Feature to its frozen bins, as the version keeps them.
+    keyed
+        Names of the features that its stored states give, in the order of its vectors; none
+        where it reads no state.
     """
 
     schema: Schema
     answer: Answer
     reference: Mapping[str, Any]
+    keyed: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, version: Version) -> Watched:
@@ -56,7 +64,7 @@ class Watched:
             reference = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ArtifactError(f"{path} cannot be read; restore it from a backup.") from error
-        return cls(task.request, task.answer, reference)
+        return cls(task.request, task.answer, reference, _keyed_names(version))
 
     @cached_property
     def _codes(self) -> dict[str, float]:
@@ -82,11 +90,12 @@ class Watched:
         answer = line.get("answer")
         if line.get("source", "model") not in _OWN_ANSWER or not isinstance(answer, dict):
             return None
-        if isinstance(self.answer, Class):
+        if isinstance(self.answer, Class | Labels):
             shares = answer.get(PROBABILITY)
             if not isinstance(shares, dict):
                 return None
-            return [float(shares.get(name, 0.0)) for name in self.answer.classes]
+            known = self.answer.classes if isinstance(self.answer, Class) else self.answer.labels
+            return [float(shares.get(name, 0.0)) for name in known]
         if isinstance(self.answer, Decision):
             chance = answer.get(CHANCE)
             return [1.0 - chance, float(chance)] if isinstance(chance, int | float) else None
@@ -107,6 +116,21 @@ class Watched:
             found[SCORE] = count_bins(entry, known.max(axis=1) if single else known)
         return found
 
+    def counted_seen(self, vectors: Sequence[NDArray[np.float32]]) -> dict[str, Any]:
+        """Count keyed features, as they were served, in the frozen bins: feature to counts.
+
+        Parameters
+        ----------
+        vectors
+            Of this version, each as long as `keyed`.
+        """
+        table = np.array(vectors, dtype=np.float64).reshape(len(vectors), len(self.keyed))
+        return {
+            name: count_bins(self.reference[name], table[:, place])
+            for place, name in enumerate(self.keyed)
+            if name in self.reference and name not in self.schema
+        }
+
     def label(self, value: Any) -> float | None:
         """Return a label as a class code or a number; None for what the version does not know."""
         if isinstance(value, list):
@@ -120,6 +144,17 @@ class Watched:
         if isinstance(self.answer, Number):
             return finite_number(value)
         return None
+
+
+def _keyed_names(version: Version) -> tuple[str, ...]:
+    """Return the names of a version's keyed features; none where they cannot be read."""
+    try:
+        stage = keyed_stage(version.folder)
+    except PromiseError as error:
+        facts = {"version": str(version), "reason": str(error)}
+        _log.warning("drift of keyed features is not counted", extra=facts)
+        return ()
+    return () if stage is None else stage.keyed.features.columns
 
 
 def group_values(columns: Columns, name: str) -> list[str | None]:

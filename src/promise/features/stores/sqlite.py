@@ -40,7 +40,9 @@ FEATURE_STATE = Migrations(
 )
 """An entity's row is its snapshot and framed tail; an event's row tells the versions it gave."""
 
-# these three are sent by the driver itself: they are most of what an exchange costs
+_IMPORTED = 5_000  # entities in one transaction: each costs a commit
+
+# these and imports go by the driver itself: SQLAlchemy would be most of what they cost
 _KNOWN = "SELECT given FROM feature_events WHERE event_id = :id AND seen_us > :after"
 # past its lifetime an entity starts anew, one version further, so that no compaction under way
 # and no cached vector of its former life fits it
@@ -75,15 +77,13 @@ _PAGE = sa.text(
     "SELECT key, snapshot, tail FROM feature_entities WHERE key > :after AND until_us > :now "
     "ORDER BY key LIMIT :limit"
 )
-_IMPORT = sa.text(
-    """INSERT INTO feature_entities AS e (key, base, version, snapshot, tail, until_us)
+_IMPORT = """INSERT INTO feature_entities AS e (key, base, version, snapshot, tail, until_us)
     VALUES (:key, :now, :now + :n, :snapshot, :tail, :until)
     ON CONFLICT (key) DO UPDATE SET
         base = MAX(e.version + 1, :now),
         version = MAX(e.version + 1, :now) + :n,
         snapshot = excluded.snapshot, tail = excluded.tail, until_us = excluded.until_us
         WHERE :replace OR e.until_us <= :now"""
-)
 _EXPIRE = sa.text("DELETE FROM feature_entities WHERE until_us <= :now")
 _FORGET = sa.text("DELETE FROM feature_events WHERE seen_us <= :after")
 
@@ -209,7 +209,7 @@ class SQLiteStore:
     def import_(self, entries: Iterable[Entry], *, replace: bool = False) -> int:
         """Take over entities, for a warm start or a backfill; return how many were taken."""
         taken = 0
-        for part in batches(entries):
+        for part in batches(entries, _IMPORTED):
             checked_keys([entry.key for entry in part])
             taken += self.database.run(lambda c, part=part: self._import(c, part, replace))  # type: ignore[misc]
         return taken
@@ -224,7 +224,8 @@ class SQLiteStore:
             }
             for entry in part
         ]  # fmt: skip
-        return int(connection.execute(_IMPORT, rows).rowcount)
+        with _driver(connection) as cursor:
+            return int(cursor.executemany(_IMPORT, rows).rowcount)
 
     def close(self) -> None:
         """Leave the database to its owner, who closes it."""
