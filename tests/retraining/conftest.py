@@ -15,6 +15,7 @@ import pytest
 
 from promise.clock import SystemClock
 from promise.records.labels import Labels
+from promise.records.machine import home_slot
 from promise.records.predictions import PredictionLog
 from promise.registry.registry import Registry
 from promise.registry.versions import Version
@@ -81,7 +82,7 @@ class Site:
     def answered(self, rows: Rows, *, labelled: bool = True) -> list[str]:
         """Log answers as servers do, and let their labels come."""
         self._slot += 1
-        log, ids = PredictionLog(self.settings.records, str(self._slot)), []
+        log, ids = PredictionLog(self.settings.records, home_slot(self.settings, self._slot)), []
         for row in rows:
             ids.append(log.new_id())
             asked = {key: value for key, value in row.items() if key != "target"}

@@ -12,7 +12,7 @@ from promise.retraining.lease import Hold, LeaseLost, admit_holder, lease_key
 from promise.rollout.leases import Leases
 from promise.state.database import Database
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Beating(Leases):

@@ -26,7 +26,8 @@ EVERYTHING = {"every_rows": 200, "schedule": "sun 02:00", "on_drift": True}
 
 
 def facts(**given: object) -> Facts:
-    told = {"retrain": EVERYTHING, "live": 1, "trained_at": TRAINED, "declared_at": TRAINED}
+    told = {"retrain": EVERYTHING, "live": 1, "trained_at": TRAINED, "declared_at": TRAINED,
+            "new_labels": 1}  # fmt: skip
     return Facts("churn", NOW, **{**told, **given})  # type: ignore[arg-type]
 
 
@@ -65,6 +66,18 @@ def test_the_strongest_decides_and_all_are_told() -> None:
         "300 new labelled rows (asked: every 200)"
     )
     assert not due(facts(asked="by ann", new_labels=300)).lenient  # type: ignore[union-attr]
+
+
+def test_the_schedule_waits_for_something_new() -> None:
+    late = facts(trained_at=NOW - timedelta(days=9), declared_at=None, new_labels=0,
+                 retrain={"schedule": "daily 02:00"})  # fmt: skip
+    assert due(late) is None
+    assert outlook(late) == (
+        "with the next labelled row (the schedule daily 02:00 has come, and there is nothing new "
+        "to learn from)"
+    )
+    assert due(replace(late, new_labels=1)) is not None
+    assert due(replace(late, asked="by ann")) is not None
 
 
 def test_a_run_answers_the_schedule() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ def write_logged(
     as_of: datetime | None = None,
     label: str = "label",
     source: str | None = None,
+    unlabelled: bool = False,
 ) -> Logged:
     """Write the labelled answers of a model as JSON Lines, in bounded memory.
 
@@ -61,6 +62,8 @@ def write_logged(
         Name of the label's column.
     source
         Only labels of this source; else the newest of any.
+    unlabelled
+        Whether answers that wait for their label are written too, without a label.
 
     Raises
     ------
@@ -77,11 +80,9 @@ def write_logged(
             found = labels.newest([line["id"] for line in lines], as_of=as_of, source=source)
             for line in lines:
                 kept = found.get(line["id"])
-                if kept is None:
-                    waiting += 1
-                    continue
-                file.write(json.dumps(_row(line, kept, label), ensure_ascii=False) + "\n")
-                rows += 1
+                rows, waiting = rows + (kept is not None), waiting + (kept is None)
+                if kept is not None or unlabelled:
+                    file.write(json.dumps(_row(line, kept, label), ensure_ascii=False) + "\n")
     return Logged(rows, waiting)
 
 
@@ -97,11 +98,11 @@ def _blocks(lines: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield block
 
 
-def _row(line: dict[str, Any], kept: Label, label: str) -> dict[str, Any]:
+def _row(line: dict[str, Any], kept: Label | None, label: str) -> dict[str, Any]:
     added = {
         ID: line["id"],
-        AT: datetime.fromtimestamp(line["at"], kept.received_at.tzinfo).isoformat(),
-        label: kept.value,
+        AT: datetime.fromtimestamp(line["at"], UTC).isoformat(),
+        label: None if kept is None else kept.value,
     }
     taken = next((name for name in added if name in line["row"]), None)
     if taken is not None:

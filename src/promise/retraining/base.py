@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from promise.data.answer import truths
+from promise.data.answer import Labels, truths
 from promise.data.columns import Array, Columns, IntArray
 from promise.data.infer import read_columns
 from promise.data.schema import Field, Schema
@@ -22,10 +22,11 @@ from promise.features.keyed import Keyed
 from promise.kernels.parsing import label_codes, parse_columns
 from promise.pipeline.artifact import read_arrow
 from promise.pipeline.holdout import HoldoutRule
+from promise.pipeline.order import lists_workload
 from promise.pipeline.pipeline import Pipeline
 from promise.registry.versions import Version
 from promise.state.moments import from_text
-from promise.training.evaluate import label_field
+from promise.training.evaluate import label_field, label_texts
 
 META = "retraining.json"
 TRAIN, JUDGE, LOGGED = "train.parquet", "judge.parquet", "logged.parquet"
@@ -90,6 +91,22 @@ def is_ordered(pipeline: Pipeline) -> bool:
     return pipeline.task.request.find("time") is not None or isinstance(pipeline.featurize, Keyed)
 
 
+def refuse_lists(version: Version, workload: str) -> None:
+    """Refuse a version that answers with lists: its truths are events, and its log keeps them.
+
+    Raises
+    ------
+    DataError
+        With the commands that train it again.
+    """
+    if lists_workload(workload) is not None:
+        name = version.name
+        raise DataError(
+            f"{name} learns from events, not from labelled answers; train it again from its log: "
+            f"`promise train {workload} --name {name} --events log`, then `promise deploy {name}`."
+        )
+
+
 def data_schema(version: Version, pipeline: Pipeline) -> Schema:
     """Return every column that the version's data has, typed as it was read; the label is last.
 
@@ -99,11 +116,9 @@ def data_schema(version: Version, pipeline: Pipeline) -> Schema:
         When the version's labels are no column, so that answers cannot be joined to it.
     """
     task = pipeline.task
+    refuse_lists(version, task.workload)
     if task.label is None:
-        raise DataError(
-            f"{version} learns from events, not from a column of labels; train it with "
-            f"`promise train {task.workload}`."
-        )
+        raise DataError(f"{version} learns from no column of labels; train it by hand.")
     known = Schema.from_json(list(version.lineage.get("schema", [])))
     fields: dict[str, Field] = {field.name: field for field in known}
     fields |= {field.name: field for field in task.request}
@@ -222,5 +237,7 @@ def _labels(pipeline: Pipeline, source: Source, rows: IntArray) -> Array:
     assert task.label is not None, "data_schema refuses such a task"
     schema = Schema((label_field(task.label, pipeline),))
     values = read_columns(source, schema, rows)[0][task.label]
+    if isinstance(task.answer, Labels):
+        return label_texts(values, task.answer, source.name)
     known = truths(task.answer)
     return label_codes(values, list(known)) if known else values.astype(np.float64)

@@ -21,6 +21,8 @@ from promise.state.database import Database
 BROKEN, BY_HAND = "retrain", "retrain by hand"
 """Wishes: what the reconciler asks for when a promise is broken, and a person."""
 
+_COUNTING = {"every_rows", "schedule"}  # of `[retrain]`: what looks at new labels
+
 
 @dataclass
 class FactReader:
@@ -67,7 +69,7 @@ class FactReader:
             trained_at=live.created,
             declared_at=revision.created,
             candidate=route.candidate,
-            new_labels=self._new_labels(live, ended) if declared.retrain.get("every_rows") else 0,
+            new_labels=self._new_labels(live, ended) if _COUNTING & declared.retrain.keys() else 0,
             broken=self._broken(live, judged, declared, wishes.get(BROKEN)),
             drifted=tuple(
                 j.verdict.promise for j in judged if j.verdict.that == "psi" and _broken_live(j)

@@ -20,12 +20,14 @@ from promise.data.schema import Field, Schema
 from promise.data.source import Source, open_source
 from promise.data.target import labelled
 from promise.errors import DataError
+from promise.features.keyed import Keyed
 from promise.pipeline.holdout import HoldoutRule
 from promise.pipeline.pipeline import Pipeline
 from promise.records.labels import Labels
 from promise.records.source import AT, ID
 from promise.registry.versions import Version
 from promise.retraining.base import JUDGE, LOGGED, META, TRAIN, Base, Part, data_schema, is_ordered
+from promise.retraining.events import Telling
 from promise.retraining.logged import (
     Logged,
     Sides,
@@ -49,11 +51,12 @@ class Gathered:
     Parameters
     ----------
     n_rows, n_judged
-        Rows to learn from, and rows that judge.
+        Rows to learn from, and labelled rows that judge.
     n_logged
         Labelled answers among both.
-    judged_from
-        Number of the first row of `judge` that judges; those before it are only looked back on.
+    judged_from, judged_to
+        Numbers of the rows of `judge` between which those that judge lie; those before are only
+        looked back on, as are those without a label.
     rule
         How the answers were set apart, as `--split` says it; None where the workload chooses.
     notes
@@ -65,6 +68,7 @@ class Gathered:
     n_judged: int
     n_logged: int
     judged_from: int
+    judged_to: int
     rule: str | None
     notes: tuple[str, ...]
 
@@ -80,8 +84,8 @@ class Gathered:
 
     @property
     def judged(self) -> IntArray:
-        """Numbers of the rows that judge."""
-        return np.arange(self.judged_from, self.judged_from + self.n_judged)
+        """Numbers of the rows that judge, where they have a label."""
+        return np.arange(self.judged_from, self.judged_to)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `gathered_in` reads back."""
@@ -115,18 +119,22 @@ def gather(
         When there is no labelled answer, or nothing to learn from or to judge by.
     """
     schema, task = data_schema(version, pipeline), pipeline.task
+    keyed = pipeline.featurize if isinstance(pipeline.featurize, Keyed) else None
     logged = read_logged(
         records, version.name, labels,
         to=folder / "logged.jsonl", schema=schema, answer=task.answer, as_of=as_of,
-        since=base.since,
+        since=base.since, unlabelled=keyed is not None,
     )  # fmt: skip
     if base.logged is not None:
         earlier = read_columns(open_source(base.logged), with_ids(schema))[0]
         logged = logged.joined(earlier)
+    if keyed is not None:
+        telling = Telling(keyed, schema, task.answer, labels, version.name, as_of)
+        logged = telling.completed(logged, base.since)
     late = known_at_field(task)
     if late is not None and any((f.name, f.type) == (late.name, "date") for f in schema):
         logged = logged.told_when(late.name, labels, as_of)
-    if not logged.n_rows:
+    if not logged.n_labelled:
         raise DataError(
             f"no answer of {version.name} since {base.since:%Y-%m-%d %H:%M} UTC has a label that "
             "was known by now; send labels with `promise label` or POST /v1/labels."
@@ -195,15 +203,17 @@ class _Writing:
         else:
             n_judge = self._write(JUDGE, self.base.sealed, judging)
             judged_from, n_sealed = 0, n_judge - judging.n_rows
+        n_aside = int((self.sides.judging & self.logged.labelled).sum())
         _write_parquet(self.folder / LOGGED, with_ids(self.schema), [columns])
         gathered = Gathered(
             folder=self.folder,
             n_rows=n_rows,
-            n_judged=n_judge - judged_from,
-            n_logged=self.logged.n_rows,
+            n_judged=n_sealed + n_aside,
+            n_logged=self.logged.n_labelled,
             judged_from=judged_from,
+            judged_to=n_judge,
             rule=self._rule(),
-            notes=self._notes(judging.n_rows),
+            notes=self._notes(n_aside),
         )
         self._refuse_empty(gathered)
         meta = {
@@ -230,8 +240,12 @@ class _Writing:
     def _notes(self, n_aside: int) -> tuple[str, ...]:
         notes = [
             self.base.note,
-            f"{self.logged.n_rows:,} labelled answers, {n_aside:,} of them set aside to judge by",
+            f"{self.logged.n_labelled:,} labelled answers, {n_aside:,} of them set aside to "
+            "judge by",
         ]
+        beside = self.logged.columns.n_rows - self.logged.n_labelled
+        if beside:
+            notes.append(f"{beside:,} events without a label, which are looked back on")
         if self.logged.strange:
             notes.append(f"{self.logged.strange:,} more are of values that the model cannot read")
         return tuple(notes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -35,23 +35,31 @@ _ADDED = (Field(ID, "category", role="id"), Field(AT, "date", role="ignore", for
 
 @dataclass(frozen=True)
 class Logged:
-    """Labelled answers, oldest first.
+    """Labelled answers, oldest first; beside them events that are only looked back on.
 
     Parameters
     ----------
     columns
         Those of the schema, `prediction_id` and `predicted_at`.
+    label
+        Name of the column of labels; it is missing where a row is only looked back on.
     strange
-        Answers left out, since a value or the label is none that the version knows.
+        Answers that teach nothing, since a value or the label is none that the version knows.
     """
 
     columns: Columns
+    label: str
     strange: int = 0
 
     @property
-    def n_rows(self) -> int:
-        """How many there are."""
-        return self.columns.n_rows
+    def labelled(self) -> Array:
+        """Which rows have a label."""
+        return labelled(self.columns[self.label])
+
+    @property
+    def n_labelled(self) -> int:
+        """How many rows have a label."""
+        return int(self.labelled.sum())
 
     @property
     def at_s(self) -> Array:
@@ -65,7 +73,13 @@ class Logged:
         """
         seen = set(self.columns[ID].tolist())
         gone = np.array([id not in seen for id in earlier[ID]], dtype=np.bool_)
-        return Logged(Columns.concat([earlier.take(gone), self.columns]), self.strange).sorted()
+        columns = Columns.concat([earlier.take(gone), self.columns])
+        return replace(self, columns=columns).sorted()
+
+    def since(self, moment: datetime) -> Logged:
+        """Return those that were answered after a moment."""
+        later = self.columns[AT] > np.datetime64(_naive(moment))
+        return replace(self, columns=self.columns.take(later))
 
     def told_when(self, known_at: str, labels: Labels, as_of: datetime) -> Logged:
         """Fill a column with when each label became known, so that no row looks ahead at it."""
@@ -75,12 +89,12 @@ class Logged:
         for row in untold:
             if ids[row] in found:
                 when[row] = np.datetime64(_naive(found[ids[row]].known_at), "us")
-        return Logged(self.columns.with_columns({known_at: when}), self.strange)
+        return replace(self, columns=self.columns.with_columns({known_at: when}))
 
     def sorted(self) -> Logged:
         """Return them in the order in which they were answered."""
         order = np.lexsort((self.columns[ID].astype(str), self.columns[AT]))
-        return Logged(self.columns.take(order), self.strange)
+        return replace(self, columns=self.columns.take(order))
 
 
 def with_ids(schema: Schema) -> Schema:
@@ -98,6 +112,7 @@ def read_logged(
     answer: Answer,
     as_of: datetime,
     since: datetime,
+    unlabelled: bool = False,
 ) -> Logged:
     """Return the labelled answers given since a moment, of labels known by another.
 
@@ -109,20 +124,47 @@ def read_logged(
         The JSON Lines file through which they come.
     schema
         Of the rows, the label last; a column that no request has is missing.
+    unlabelled
+        Whether answers without a label that the version knows are among them.
     """
     label = schema.fields[-1].name
-    write_logged(folder, model, labels, to, as_of=as_of, label=label)
-    parts, strange = [], 0
+    write_logged(folder, model, labels, to, as_of=as_of, label=label, unlabelled=unlabelled)
     with to.open(encoding="utf-8") as file:
-        for rows in _blocks(map(json.loads, file)):
-            fitting, misfits = _typed(rows, with_ids(schema))
-            known = _known(fitting[label], answer) & (fitting[AT] > np.datetime64(_naive(since)))
-            unknown = ~_known(fitting[label], answer)
-            strange += misfits + int(unknown.sum())
-            parts.append(fitting.take(known))
+        logged = typed_rows(map(json.loads, file), schema, answer, unlabelled=unlabelled)
     to.unlink()
-    columns = Columns.concat(parts) if parts else _typed([], with_ids(schema))[0]
-    return Logged(columns, strange).sorted()
+    return logged.since(since).sorted()
+
+
+def typed_rows(
+    rows: Iterator[dict[str, Any]], schema: Schema, answer: Answer, *, unlabelled: bool
+) -> Logged:
+    """Return rows that tell `prediction_id` and `predicted_at` as the schema types them.
+
+    Parameters
+    ----------
+    schema
+        Of the rows, the label last.
+    unlabelled
+        Whether rows stay whose label is missing, or none that the version knows.
+    """
+    label, wanted = schema.fields[-1].name, with_ids(schema)
+    parts, strange = [typed([], wanted)[0]], 0
+    for block in _blocks(rows):
+        fitting, misfits = typed(block, wanted)
+        told, known = labelled(fitting[label]), _known(fitting[label], answer)
+        strange += misfits + int((told & ~known).sum())
+        if unlabelled:
+            parts.append(fitting.with_columns({label: _blanked(fitting[label], ~known)}))
+        else:
+            parts.append(fitting.take(known))
+    return Logged(Columns.concat(parts), label, strange)
+
+
+def _blanked(labels: Array, where: Array) -> Array:
+    """Return labels of which some are missing."""
+    blank = labels.copy()
+    blank[where] = None if labels.dtype.kind == "O" else np.nan
+    return blank
 
 
 def _blocks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -130,8 +172,8 @@ def _blocks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield block
 
 
-def _typed(rows: list[dict[str, Any]], schema: Schema) -> tuple[Columns, int]:
-    """Return rows as the schema types them, and how many do not fit it."""
+def typed(rows: list[dict[str, Any]], schema: Schema) -> tuple[Columns, int]:
+    """Return rows as the schema types them, and how many do not fit it and are left out."""
     cut = [{name: row[name] for name in schema.names if name in row} for row in rows]
     try:
         return request_from_rows(cut, schema).only(schema.names), 0
@@ -184,11 +226,14 @@ def sides_by_time(logged: Logged, *, gap_s: float, floor_s: float | None) -> Sid
         Answers so shortly before the cutoff are learned from neither.
     floor_s
         Answers before it may have been learned from already, so the cutoff is not before it.
+
+    Rows without a label are on the side of their time, and do not move the cutoff.
     """
     at_s = logged.at_s
-    if not len(at_s):
-        return Sides(np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.bool_), floor_s)
-    newest = float(np.quantile(at_s, 1 - SET_ASIDE, method="higher"))
+    if not logged.n_labelled:
+        return Sides(np.zeros(len(at_s), dtype=np.bool_), np.zeros(len(at_s), dtype=np.bool_),
+                     floor_s)  # fmt: skip
+    newest = float(np.quantile(at_s[logged.labelled], 1 - SET_ASIDE, method="higher"))
     cutoff_s = newest if floor_s is None else max(newest, floor_s)
     return Sides(at_s < cutoff_s - gap_s, at_s >= cutoff_s, cutoff_s)
 
@@ -207,6 +252,6 @@ def sides_by_group(logged: Logged, rule: HoldoutRule) -> Sides:
     assert rule.field is not None, "a grouped rule has its column"
     by_hash = sides_by_hash(logged)
     told = labelled(logged.columns[rule.field.name])
-    found = rule.sides(np.arange(logged.n_rows), logged.columns)
+    found = rule.sides(np.arange(logged.columns.n_rows), logged.columns)
     judging = np.where(told, found == HOLDOUT, by_hash.judging)
     return Sides(~judging, judging)

@@ -18,7 +18,7 @@ from promise.pipeline.artifact import load_pipeline
 from promise.records.labels import Labels
 from promise.registry.registry import Registry
 from promise.registry.versions import Version
-from promise.retraining.base import base_of
+from promise.retraining.base import base_of, refuse_lists
 from promise.retraining.choice import choose
 from promise.retraining.facts import BY_HAND, FactReader, named
 from promise.retraining.gather import Gathered, gather, gathered_in
@@ -250,11 +250,12 @@ def ask(name: str, reason: str, *, settings: Settings, clock: Clock | None = Non
     Raises
     ------
     DataError
-        When nothing is live for the name.
+        When nothing is live for the name, or it learns from events alone.
     """
     registry = replace(Registry.open(settings), clock=SteadyClock.over(clock))
     try:
-        named(registry, name)
+        live = registry.get(f"{name}@{named(registry, name).live}")
+        refuse_lists(live, live.workload)
         reader = FactReader(registry, registry.clock)
         return reader.wishes.make(name, BY_HAND, reason or "asked for by hand")
     finally:

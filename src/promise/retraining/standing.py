@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from promise.clock import Clock, SteadyClock
+from promise.errors import PromiseError
+from promise.pipeline.artifact import read_notes
 from promise.registry.registry import Registry
 from promise.retraining.facts import FactReader
 from promise.retraining.runs import Run, Runs
@@ -23,15 +26,19 @@ class Standing:
         The newest run, which may be under way; None before the first.
     next_due
         When the next one is due, or what would make it so.
+    next_rung
+        What the live version's learning curve says of more data; empty where it has none.
     """
 
     last: Run | None
     next_due: str
+    next_rung: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary."""
         last = None if self.last is None else self.last.to_json()
-        return {"last": last, "next_due": self.next_due}
+        found = {"last": last, "next_due": self.next_due}
+        return found | ({"next_rung": self.next_rung} if self.next_rung else {})
 
     def sentence(self) -> str:
         """Say both in one line."""
@@ -54,9 +61,17 @@ def standing(
         registry.get(name)
         reader = FactReader(registry, steady)
         last = next(iter(reader.runs.of(name, 1)), None)
-        return Standing(last, outlook(reader.read(name)))
+        return Standing(last, outlook(reader.read(name)), _next_rung(registry, name))
     finally:
         registry.database.close()
+
+
+def _next_rung(registry: Registry, name: str) -> str:
+    """Return what the live version says of more data; nothing where it cannot be read."""
+    with suppress(PromiseError, OSError, ValueError):
+        told = read_notes(registry.find(f"{name}@live").folder).get("next_rung")
+        return str(told["in_words"]) if isinstance(told, dict) else ""
+    return ""
 
 
 def runs_of(

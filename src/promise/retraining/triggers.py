@@ -56,7 +56,7 @@ class Facts:
     candidate
         The version that is on its way; nothing is trained meanwhile.
     new_labels
-        Labelled rows that came since the last training.
+        Labelled rows that came since the last training; without any the schedule asks in vain.
     broken
         Sentences on the promises that are broken and ask for a retraining when they are.
     drifted
@@ -188,7 +188,7 @@ def _asking(facts: Facts) -> dict[Kind, str]:
     if facts.asked is not None:
         found["hand"] = facts.asked
     fire = _fire(facts)
-    if fire is not None and fire <= facts.now:
+    if fire is not None and fire <= facts.now and facts.new_labels:
         found["schedule"] = f"the schedule {facts.retrain['schedule']} (UTC) has come"
     every = facts.retrain.get("every_rows")
     if every and facts.new_labels >= every:
@@ -211,8 +211,13 @@ def _awaited(facts: Facts) -> list[str]:
     every, fire = facts.retrain.get("every_rows"), _fire(facts)
     if every:
         words.append(f"after {every - facts.new_labels:,} more labelled rows")
-    if fire is not None:
+    if fire is not None and fire > facts.now:
         words.append(f"at {fire:%Y-%m-%d %H:%M} UTC")
+    elif fire is not None:
+        words.append(
+            f"with the next labelled row (the schedule {facts.retrain['schedule']} has come, and "
+            "there is nothing new to learn from)"
+        )
     if facts.retrain.get("on_drift"):
         words.append("on drift")
     return words
