@@ -18,3 +18,16 @@ def compiled(loop: Callable[..., Any]) -> Any:
         return numba.njit(loop, cache=True, nogil=True)
     except RuntimeError:  # numba found no folder to write to
         return numba.njit(loop, nogil=True)
+
+
+def widened(loop: Callable[..., Any]) -> Any:
+    """Compile a loop that adds up many products, whose order the machine may choose.
+
+    That lets it use its widest instructions; the last bits may differ from one kind of processor to
+    another, never from run to run.
+    """
+    loose = {"reassoc", "contract", "nsz"}
+    try:
+        return numba.njit(loop, cache=True, nogil=True, fastmath=loose)
+    except RuntimeError:  # numba found no folder to write to
+        return numba.njit(loop, nogil=True, fastmath=loose)
