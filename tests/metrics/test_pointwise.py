@@ -37,9 +37,10 @@ def test_a_metric_that_does_not_fit_is_refused(name: str, answer: object, told: 
         metric_named(name, answer)
 
 
-def test_answers_without_pointwise_metrics_are_refused() -> None:
-    with pytest.raises(ConfigError, match="Ranking"):
-        default_metric(Ranking())
+def test_lists_are_scored_by_what_each_request_found() -> None:
+    assert default_metric(Ranking()).name == "recall_at_20"
+    with pytest.raises(ConfigError, match="does not fit an answer of lists"):
+        metric_named("accuracy", Ranking())
 
 
 def test_utility_is_larger_for_the_better_output() -> None:

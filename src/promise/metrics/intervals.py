@@ -76,7 +76,7 @@ def bootstrap_interval(
     if metric.name == "accuracy" and groups is None:
         right = scores.decide(output, multipliers) == y
         return wilson(int(right.sum()), len(y), level)
-    if metric.kind == "decision" or metric.name in _BY_TAILS:
+    if metric.kind == "decision" or (metric.kind != "labels" and metric.name in _BY_TAILS):
         alpha = (1 - level) / 2
         return resampled_ends(
             metric, y, output, alpha_low=alpha, alpha_high=alpha, seed=seed, n=n,

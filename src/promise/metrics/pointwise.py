@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from promise.data.answer import Answer, Class, Decision, Number
+from promise.data.answer import Answer, Class, Decision, Labels, Number, Ranking
 from promise.data.columns import Array
 from promise.errors import ConfigError, near
-from promise.kernels import scores
+from promise.kernels import multilabel, scores
 
-MetricKind = Literal["decision", "probability", "number"]
+MetricKind = Literal["decision", "probability", "number", "labels", "ranking"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,9 @@ class Metric:
     greater_is_better
         Whether a larger score is a better one.
     kind
-        What is scored: decided classes, probabilities, or numbers.
+        What is scored: decided classes, probabilities, numbers, answers of several labels, whose
+        truths are texts of codes as `kernels.multilabel.coded` writes them, or lists, of which each
+        row holds the scores in the order of `OF_RANKINGS`.
 
     Examples
     --------
@@ -46,6 +48,11 @@ class Metric:
 
         `multipliers` (k,) move the decisions of decision metrics and nothing else.
         """
+        if self.kind == "ranking":
+            values = request_scores(self.name, output)
+            return float(values.mean()) if len(values) else math.nan
+        if self.kind == "labels":
+            return multilabel.labels_score(self.name, y, output, multipliers)
         return scores.score(self.name, y, output, multipliers)
 
     def utility(self, y: Array, output: Array, multipliers: Array | None = None) -> float:
@@ -79,6 +86,23 @@ METRICS: tuple[Metric, ...] = (
 )
 """Every metric, in the order in which they are shown."""
 
+OF_LABELS: tuple[Metric, ...] = (
+    Metric("f1_macro", True, "labels"),
+    Metric("f1_micro", True, "labels"),
+    Metric("subset_accuracy", True, "labels"),
+    Metric("average_precision", True, "labels"),
+)
+"""Metrics of several labels, in the order in which they are shown."""
+
+OF_RANKINGS: tuple[Metric, ...] = (
+    Metric("recall_at_20", True, "ranking"),
+    Metric("ndcg_at_20", True, "ranking"),
+    Metric("ndcg_at_10", True, "ranking"),
+    Metric("map_at_20", True, "ranking"),
+    Metric("hit_rate_at_20", True, "ranking"),
+)
+"""Metrics of lists, in the order of the columns in which each request's scores are kept."""
+
 _OF_DECISIONS = ("positive_calibration_error",)
 """Of rare outcomes, whose chances are acted upon as they are."""
 
@@ -95,6 +119,19 @@ _ALIASES = {
 }
 
 
+def request_scores(name: str, output: Array) -> Array:
+    """Return a metric's score of each request, from rows that hold all of them: (n,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> request_scores("ndcg_at_20", np.array([[0.5, 0.4, 0.3, 0.2, 1.0]]))
+    array([0.4])
+    """
+    place = [metric.name for metric in OF_RANKINGS].index(name)
+    return output[:, place]
+
+
 def metrics_for(answer: Answer) -> tuple[Metric, ...]:
     """Return the metrics that fit an answer, in the order in which they are shown.
 
@@ -109,9 +146,12 @@ def metrics_for(answer: Answer) -> tuple[Metric, ...]:
         binary = answer.n_classes == 2
         known = (m for m in METRICS if m.kind != "number" and m.name not in _OF_DECISIONS)
         return tuple(m for m in known if binary or m.name != "f1")
-    if isinstance(answer, Decision):  # what was decided is the policy's, told by its costs
-        return tuple(m for m in METRICS if m.kind == "probability")
-    raise ConfigError(f"{type(answer).__name__} answers have no pointwise metrics.")
+    if isinstance(answer, Labels):
+        return OF_LABELS
+    if isinstance(answer, Ranking):
+        return OF_RANKINGS
+    # of a Decision, what was decided is the policy's, told by its costs
+    return tuple(m for m in METRICS if m.kind == "probability")
 
 
 def metric_named(name: str, answer: Answer) -> Metric:
@@ -132,8 +172,10 @@ def metric_named(name: str, answer: Answer) -> Metric:
     wanted = _ALIASES.get(wanted, wanted)
     if wanted in fitting:
         return fitting[wanted]
-    if any(m.name == wanted for m in METRICS):
+    if any(m.name == wanted for m in (*METRICS, *OF_LABELS, *OF_RANKINGS)):
         asked = f"{answer.n_classes} classes" if isinstance(answer, Class) else "a number"
+        asked = "several labels" if isinstance(answer, Labels) else asked
+        asked = "lists" if isinstance(answer, Ranking) else asked
         raise ConfigError(
             f"the metric {name!r} does not fit an answer of {asked}; use one of: "
             + ", ".join(fitting)
@@ -143,7 +185,14 @@ def metric_named(name: str, answer: Answer) -> Metric:
 
 
 def default_metric(answer: Answer) -> Metric:
-    """Return R² for a Number, accuracy for a Class and average precision for a Decision."""
+    """Return R² for a Number, accuracy for a Class, average precision for a Decision.
+
+    Of several labels it is macro-F1, of lists the recall at 20.
+    """
+    if isinstance(answer, Labels):
+        return metric_named("f1_macro", answer)
+    if isinstance(answer, Ranking):
+        return metric_named("recall_at_20", answer)
     name = "average_precision" if isinstance(answer, Decision) else "accuracy"
     return metric_named("r2" if isinstance(answer, Number) else name, answer)
 

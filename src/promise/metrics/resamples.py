@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from promise.data.columns import Array, FloatArray
-from promise.kernels import scores
-from promise.metrics.pointwise import Metric
+from promise.kernels import multilabel, scores
+from promise.metrics.pointwise import Metric, request_scores
 
 Scored = tuple[Array, Array | None]
 """Raw output and the multipliers of its decisions."""
@@ -36,6 +36,13 @@ def replicates(
     rng = np.random.default_rng(seed)
     if metric.kind == "decision":
         return _decision_replicates(metric.name, y, outputs, rng, n, groups)
+    if metric.kind == "ranking":
+        means = [_Mean(request_scores(metric.name, output)) for output, _ in outputs]
+        return _by_row_weights(means, _row_weights(rng, len(y), n, groups))
+    if metric.kind == "labels":
+        n = min(n, max(100, _MAX_WORK // (len(y) * outputs[0][0].shape[1])))
+        several = [_Several.of(metric.name, y, *scored) for scored in outputs]
+        return _by_row_weights(several, _row_weights(rng, len(y), n, groups))
     if metric.name in ("roc_auc", "average_precision"):
         classes = outputs[0][0].shape[1]
         n = min(n, max(100, _MAX_WORK // (len(y) * (1 if classes == 2 else classes))))
@@ -178,6 +185,38 @@ class _Ranking:
             found[:, i] = of_counts(counts * positive, counts, starts)
         with np.errstate(invalid="ignore"):  # a class that was not drawn leaves the mean
             return scores.mean_where(found, np.isfinite(found))
+
+
+@dataclass(frozen=True)
+class _Several:
+    """Scores answers of several labels, of weighted rows."""
+
+    name: str
+    truth: Array
+    output: Array
+    multipliers: Array | None
+
+    @classmethod
+    def of(cls, name: str, y: Array, output: Array, multipliers: Array | None) -> _Several:
+        """Read the truths once."""
+        return cls(name, multilabel.members(y, output.shape[1]), output, multipliers)
+
+    def __call__(self, weights: FloatArray) -> FloatArray:
+        """Return the score (m,) of rows that occur as often as `weights` (m, n) say."""
+        return multilabel.labels_scores(
+            self.name, self.truth, self.output, weights, self.multipliers
+        )
+
+
+@dataclass(frozen=True)
+class _Mean:
+    """Means of weighted values."""
+
+    values: Array
+
+    def __call__(self, weights: FloatArray) -> FloatArray:
+        """Return the mean (m,) of rows that occur as often as `weights` (m, n) say."""
+        return np.asarray(weights @ self.values / weights.sum(axis=1))
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,11 @@ def resampled_ends(
     - the lower end of calibration errors, which chance alone lifts far above nought, is the
       measured error less what noise adds to it.
     """
+    if metric.kind in ("labels", "ranking"):
+        scored = [(output, multipliers)]
+        found = replicates(metric, y, scored, seed=seed, n=n, groups=groups)[:, 0]
+        found = found[np.isfinite(found)]
+        return _ends(found, found, alpha_low, alpha_high)
     if output.ndim == 2:
         y = np.asarray(y).astype(np.int64)  # codes index tables; JSON brings them as floats
     if metric.kind == "decision":
