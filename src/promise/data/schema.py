@@ -13,7 +13,7 @@ FieldType = Literal["number", "boolean", "category", "text", "date"]
 Role = Literal[
     "input", "label", "ignore", "id", "time", "group", "entity", "other", "amount", "protected",
     "weight", "title", "body", "domain", "query", "document", "item", "person",
-    "device", "ip", "user_agent", "location", "known_at",
+    "device", "ip", "user_agent", "location", "known_at", "source",
 ]  # fmt: skip
 ROLES: tuple[str, ...] = get_args(Role)
 
