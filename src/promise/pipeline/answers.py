@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from promise.data.answer import Answer, Class, Decision
+from promise.data.answer import Answer, Class, Decision, Labels, Ranking
 from promise.data.columns import Columns
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.policy import PREDICTION, PROBABILITY
@@ -27,6 +27,12 @@ def answer_rows(pipeline: Pipeline, answers: Columns) -> list[dict[str, Any]]:
         shares = answers[PROBABILITY]
         rows = [
             class_answer(answer, value, row.tolist())
+            for value, row in zip(predictions, shares, strict=True)
+        ]
+    elif isinstance(answer, Labels):
+        shares = answers[PROBABILITY]
+        rows = [
+            labels_answer(answer, value, row.tolist())
             for value, row in zip(predictions, shares, strict=True)
         ]
     else:
@@ -52,6 +58,24 @@ def class_answer(answer: Class, decided: str, shares: Sequence[float]) -> dict[s
     return {PREDICTION: decided, PROBABILITY: {answer.classes[i]: shares[i] for i in top}}
 
 
+def labels_answer(
+    answer: Labels, decided: Sequence[str], shares: Sequence[float]
+) -> dict[str, Any]:
+    """Return the labels given and every label's probability; above 100 of those given and five.
+
+    Examples
+    --------
+    >>> labels_answer(Labels(("oil", "trade")), ["oil"], [0.75, 0.25])
+    {'prediction': ['oil'], 'probability': {'oil': 0.75, 'trade': 0.25}}
+    """
+    found = dict(zip(answer.labels, shares, strict=True))
+    if len(answer.labels) > MANY_CLASSES:
+        top = np.argsort(-np.asarray(shares), kind="stable")[:TOP].tolist()
+        shown = dict.fromkeys([*decided, *(answer.labels[i] for i in top)])
+        found = {name: found[name] for name in shown}
+    return {PREDICTION: list(decided), PROBABILITY: found}
+
+
 def answer_schema(pipeline: Pipeline) -> dict[str, Any]:
     """Return the JSON schema of one answer, for OpenAPI.
 
@@ -64,6 +88,35 @@ def answer_schema(pipeline: Pipeline) -> dict[str, Any]:
 def _schema(answer: Answer) -> dict[str, Any]:
     if isinstance(answer, Decision):
         return _object({PREDICTION: {"enum": list(answer.actions), "title": "Prediction"}})
+    if isinstance(answer, Labels):
+        return _object(
+            {
+                PREDICTION: {
+                    "type": "array",
+                    "items": {"enum": list(answer.labels)},
+                    "title": "Prediction",
+                },
+                PROBABILITY: {
+                    "type": "object",
+                    "title": "Probability",
+                    "description": "Of each label by itself; they do not sum to one.",
+                    "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
+                },
+            }
+        )
+    if isinstance(answer, Ranking):
+        item = {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}
+        return _object(
+            {
+                PREDICTION: {
+                    "type": "array",
+                    "items": item,
+                    "maxItems": answer.limit,
+                    "title": "Prediction",
+                    "description": "Best first.",
+                }
+            }
+        )
     if not isinstance(answer, Class):
         prediction: dict[str, Any] = {"type": "number", "title": "Prediction"}
         unit = getattr(answer, "unit", None)

@@ -180,6 +180,15 @@ def recipe_of(folder: Path) -> dict[str, Any]:
     return recipe
 
 
+def read_notes(folder: Path) -> dict[str, Any]:
+    """Return what a version's documents tell; nothing where it keeps none."""
+    path = folder / "notes.json"
+    if not path.is_file():
+        return {}
+    notes: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return notes
+
+
 def write_arrow(path: Path, arrays: Mapping[str, Array]) -> None:
     """Write one-dimensional arrays as an Arrow file."""
     _write_table(path, pa.table({name: _plain_array(array) for name, array in arrays.items()}))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from promise.data.answer import Class, Decision, Number
+from promise.data.answer import Class, Decision, Labels, Number, Ranking
 from promise.data.columns import Columns, FloatArray
 from promise.data.schema import Field, Schema
 from promise.errors import ConfigError
@@ -20,7 +20,7 @@ from promise.features.views import Views
 from promise.kernels.calibrating import apply_temperature
 from promise.models.blend import Blend
 from promise.models.single_row import Answer, bind_model, same
-from promise.pipeline.answers import answer_rows, class_answer
+from promise.pipeline.answers import answer_rows, class_answer, labels_answer
 from promise.pipeline.explain import explain
 from promise.pipeline.one import One, Values
 from promise.pipeline.order import workload_named
@@ -274,6 +274,10 @@ def heuristic_answer(pipeline: Pipeline) -> dict[str, Any]:
     output = pipeline.task.heuristic or training_shares(pipeline)
     if isinstance(answer, Decision):
         return {PREDICTION: answer.actions[1]}
+    if isinstance(answer, Ranking):
+        return {PREDICTION: []}
+    if isinstance(answer, Labels):
+        return labels_answer(answer, [], list(output) or [0.5] * len(answer.labels))
     if not isinstance(answer, Class):
         return {PREDICTION: float(output[0]) if output else None}
     shares = list(output) or [1.0 / answer.n_classes] * answer.n_classes

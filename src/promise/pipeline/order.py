@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from promise.data.columns import Array, Columns
 from promise.data.source import Source
+from promise.errors import PromiseError
 from promise.models.base import Registry
 from promise.pipeline.artifact import Contents
+from promise.pipeline.finding import ENCOUNTERS, Finder
 from promise.pipeline.one import One
 from promise.pipeline.pipeline import Pipeline
 
@@ -37,6 +39,10 @@ class Order:
         Where checkpoints live; a resumed order finds them there.
     split
         The rule as `--split` says it, for workloads that have rules of their own.
+    people
+        Where the profiles of people lie, for workloads whose data are their events.
+    forgotten
+        Says which of some ids asked to be deleted; None where nobody is asked.
     options
         What only this workload understands, as `--set KEY=VALUE` says it.
     """
@@ -56,6 +62,8 @@ class Order:
     seed: int = 7
     resume: bool = False
     split: str | None = None
+    people: str | None = None
+    forgotten: Callable[[Iterable[str]], set[str]] | None = None
     options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -91,6 +99,32 @@ class Training(Protocol):
 
 
 @dataclass(frozen=True)
+class Later:
+    """What later events say of a version's lists.
+
+    Parameters
+    ----------
+    y, output
+        One row for each request: as `evaluation.arrow` keeps them.
+    metrics
+        What is told of all lists together.
+    """
+
+    y: Array
+    output: Array
+    metrics: dict[str, float]
+    split: str
+
+
+class Judge(Protocol):
+    """How a workload judges a version on data that it has not learned from."""
+
+    def __call__(self, pipeline: Pipeline, source: Source, roles: Mapping[str, str]) -> Later:
+        """Judge on a source whose columns play these roles."""
+        ...
+
+
+@dataclass(frozen=True)
 class Workload:
     """A kind of question that Promise knows how to train, under its entry-point name.
 
@@ -106,6 +140,9 @@ class Workload:
         How long servers may keep an answer; 0 for never.
     options
         What `--set` knows beside the settings of every workload: key to what it means.
+    paths
+        Those of the options that name a local file; they are kept whole, so that whoever trains
+        again may work in another folder.
     one
         Compiles a pipeline for single rows; None where it has no fast path.
     again
@@ -113,6 +150,16 @@ class Workload:
     measure
         Further metrics of labelled rows: (pipeline, label codes, raw output, request) → values
         by name.
+    judge
+        How good a version is on other data, for workloads whose truths are later events.
+    finder
+        Opens a version's folder for one process, where the workload answers with lists.
+    noun
+        Who or what asks for lists, as paths name it: one of `promise.pipeline.finding.NOUNS`.
+    event_types
+        Events of its log that one does to another, by type.
+    bulk_rows
+        How many rows `promise predict` answers at a time; fewer where a row takes long.
     """
 
     name: str
@@ -121,9 +168,15 @@ class Workload:
     train: Training
     cache_s: float = 0.0
     options: Mapping[str, str] = field(default_factory=dict)
+    paths: tuple[str, ...] = ()
     again: bool = False
     one: Callable[[Pipeline], One | None] | None = None
     measure: Callable[[Pipeline, Array, Array, Columns], dict[str, float]] | None = None
+    judge: Judge | None = None
+    finder: Callable[[Path], Finder] | None = None
+    noun: str = "people"
+    event_types: tuple[str, ...] = ENCOUNTERS
+    bulk_rows: int = 65_536
 
 
 def workload_named(name: str) -> Workload:
@@ -131,3 +184,12 @@ def workload_named(name: str) -> Workload:
     found: Any = WORKLOADS.resolve(name)
     workload: Workload = found
     return workload
+
+
+def lists_workload(name: str) -> Workload | None:
+    """Return a workload that answers with lists; None for any other, or one not installed here."""
+    try:
+        found = workload_named(name)
+    except PromiseError:
+        return None
+    return found if getattr(found, "finder", None) is not None else None

@@ -53,8 +53,15 @@ class Pipeline:
     def output(
         self, request: Columns, state: State | None = None, at: datetime | None = None
     ) -> Array:
-        """Return the scorer's raw output: what metrics and intervals are computed from."""
-        return self.score.many(self._featurized(request, state or {}, at))
+        """Return the scorer's raw output: what metrics and intervals are computed from.
+
+        A policy that answers with lists tells its output for each request (`listed`), since
+        candidates are rows of none.
+        """
+        columns = self._featurized(request, state or {}, at)
+        output = self.score.many(columns)
+        listed = getattr(self.decide, "listed", None)
+        return output if listed is None else np.asarray(listed(columns, output))
 
     def predict(
         self, request: Columns, state: State | None = None, at: datetime | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,6 +53,9 @@ def _arrow(values: list[Any], field: Field) -> Any:
     kinds = {type(value) for value in values if value is not None}
     if field.type in ("number", "boolean") and kinds <= {bool, int, float}:
         return pa.array([None if v is None else float(v) for v in values], type=pa.float64())
+    if list in kinds and field.role == "label":  # several labels, as sources tell them
+        texts = (json.dumps(v) if isinstance(v, list) else v for v in values)
+        return pa.array(list(texts), type=pa.string())
     if len(kinds) > 1 and kinds != {int, float}:
         return pa.array([None if v is None else str(v) for v in values], type=pa.string())
     return pa.array(values, from_pandas=True) if kinds else pa.nulls(len(values), pa.string())
