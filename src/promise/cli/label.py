@@ -19,15 +19,17 @@ from promise.clock import SystemClock
 from promise.data.answer import Answer
 from promise.data.rows import OnBadRows
 from promise.data.source import Source, open_source
-from promise.errors import DataError, near
+from promise.errors import ConfigError, DataError, near
 from promise.kernels.parsing import number_text
 from promise.pipeline.artifact import read_manifest
+from promise.pipeline.order import Workload, lists_workload, workload_named
 from promise.pipeline.task import Task
 from promise.records.events import Events
 from promise.records.given import as_answered, checked
 from promise.records.labels import Labels
 from promise.records.owners import Owners
 from promise.registry.registry import Registry
+from promise.registry.versions import check_name
 from promise.settings import Settings
 
 CHUNK_ROWS = 10_000
@@ -124,14 +126,30 @@ def label(name: Name, file: File, on_bad_rows: BadRows = "fail", as_json: Json =
     _report("labels of", name, counts, bad, as_json)
 
 
-def events(name: Name, file: File, on_bad_rows: BadRows = "fail", as_json: Json = False) -> None:
+def events(
+    name: Name,
+    file: File,
+    on_bad_rows: BadRows = "fail",
+    workload: Annotated[
+        str | None, typer.Option("--workload", help="Before NAME's first version: its workload.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Keep events of entities: columns event_id, entity, type[, at]; the others are the payload.
 
-    An event id that is known changes nothing; with another content it is refused.
+    An event id that is known changes nothing; with another content it is refused. A model that
+    answers with lists takes what people did to one another (column other, too), and profiles.
     """
     registry = Registry.open()
-    registry.get(name)
+    lists = _lists_of(registry, name, workload)
     source = open_source(file, on_bad_rows=on_bad_rows)
+    if lists is not None:
+        from promise.cli.import_people import Importing
+
+        importing = Importing(name, lists, registry.database, SystemClock())
+        found, left_out = importing.run(source, file, on_bad_rows)
+        _report("events of", name, found, left_out, as_json)
+        return
     _named(source, file, ("event_id", "entity", "type"), {})
     settings, clock = Settings.load(), SystemClock()
     kept = Events(registry.database, clock)
@@ -154,6 +172,25 @@ def events(name: Name, file: File, on_bad_rows: BadRows = "fail", as_json: Json 
 
     bad = _pass_on(source, file, on_bad_rows, read, keep)
     _report("events of", name, counts, bad, as_json)
+
+
+def _lists_of(registry: Registry, name: str, workload: str | None) -> Workload | None:
+    """Return the workload of a model that answers with lists; None for any other model."""
+    if workload is None:
+        return lists_workload(registry.get(name).workload)
+    if registry.versions(name):
+        known = registry.get(name).workload
+        if known != workload:
+            raise ConfigError(f"--workload {workload}: {name} is {known}; leave it out.")
+        return lists_workload(known)
+    found = workload_named(workload)
+    if found.finder is None:
+        raise ConfigError(
+            f"--workload {workload}: only models that answer with lists keep events before their "
+            "first version; train one first."
+        )
+    check_name(name)
+    return found
 
 
 def _answer_of(registry: Registry, name: str) -> Answer:
@@ -195,7 +232,7 @@ def _pass_on(
     refused: _Refused | None = None,
 ) -> BadEntries:
     """Read every row, then keep the good ones; with `fail` nothing is kept where one is bad."""
-    with _progress() as tell:
+    with progress() as tell:
         if on_bad_rows == "fail":
             bad = BadEntries()
             for _ in _entries(source, read, bad, tell, "checking", refused):
@@ -293,7 +330,7 @@ def _report(what: str, name: str, counts: dict[str, int], bad: BadEntries, as_js
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[_Tell]:
+def progress() -> Iterator[_Tell]:
     """Show on a terminal how far a file was read."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=errors, transient=True) as shown:

@@ -6,6 +6,7 @@ from promise.features.stores.postgres_tables import FEATURE_STATE
 from promise.monitoring.alerts import ALERTS
 from promise.records.events import EVENTS
 from promise.records.evidence_tables import EVIDENCE
+from promise.records.forgotten import FORGOTTEN
 from promise.records.labels import LABELS
 from promise.records.timeline import TIMELINE
 from promise.registry.aliases import ALIASES
@@ -23,8 +24,8 @@ from promise.rollout.wishes import WISHES
 
 ROOMS = Rooms(
     (
-        ALERTS, ALIASES, CHAIN, EPOCH, EVENTS, EVIDENCE, GATES, KEYS, LABELS, LEASES, REVISIONS,
-        RUNS, TIMELINE, VERDICTS, VERSIONS, WISHES,
+        ALERTS, ALIASES, CHAIN, EPOCH, EVENTS, EVIDENCE, FORGOTTEN, GATES, KEYS, LABELS, LEASES,
+        REVISIONS, RUNS, TIMELINE, VERDICTS, VERSIONS, WISHES,
     ),
     # follows from the events, and differs between stores; it goes on as it is
     apart=frozenset({FEATURE_STATE.room}),

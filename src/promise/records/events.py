@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from promise.clock import Clock, SystemClock
 from promise.errors import DataError, near
+from promise.records.event_values import read_text, read_time
+from promise.records.forgotten import FORGOTTEN, digests_in
 from promise.records.isolation import wait_in_line
 from promise.state.database import Database, Migrations
 from promise.state.moments import from_text, to_text
 
-KEYS = ("event_id", "entity", "type", "at", "payload")
+KEYS = ("event_id", "entity", "other", "type", "at", "payload")
 """What an event says of itself."""
-TEXT_LIMIT = 200
-"""Most characters of an id, an entity or a type."""
 PAYLOAD_LIMIT = 65_536
 """Most characters of a payload, written as JSON."""
 
-_LOCK = 0x45564E54  # "EVNT": held while numbers are given, so that they follow the commits
+EVENTS_LOCK = 0x45564E54  # "EVNT"
+"""Held while numbers are given, so that they follow the commits."""
+_OF_MODEL = "model || '' = :model"  # not by its index, which would sort all that the model has
 _LOOKED_UP = 2_000  # ids in one question: SQLite bounds the parameters of a statement
-_TEXT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
 
 EVENTS = Migrations(
     "events",
@@ -43,8 +43,17 @@ EVENTS = Migrations(
             UNIQUE (model, event_id)
         )""",
         "CREATE INDEX events_of_entity ON events (model, entity, at)",
+        "ALTER TABLE events ADD COLUMN other VARCHAR(200) NOT NULL DEFAULT ''",
+        # ids differ early in their texts, the model's name never: such keys compare sooner
+        "DROP INDEX events_of_entity",
+        "CREATE INDEX events_of_entity ON events (entity, model)",
+        "CREATE INDEX events_of_other ON events (other, model) WHERE other <> ''",
     ),
 )
+
+
+Told = tuple[int, str, str, str, datetime, dict[str, Any]]
+"""Number, entity, other, type, time and payload of an event."""
 
 
 class EventConflict(DataError):
@@ -63,6 +72,8 @@ class Event:
         Whom or what it is about.
     at, received_at
         When it happened, and when it reached us.
+    other
+        To whom or what it was done; empty where it is about the entity alone.
     """
 
     number: int
@@ -73,14 +84,22 @@ class Event:
     at: datetime
     received_at: datetime
     payload: dict[str, Any]
+    other: str = ""
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """What came of a batch: the events as they are kept, and how many of them were new."""
+    """What came of a batch: the events as they are kept, and how many of them were new.
+
+    Parameters
+    ----------
+    forgotten
+        Events left out, since they tell of somebody who asked to be deleted.
+    """
 
     events: list[Event]
     added: int
+    forgotten: int = 0
 
 
 @dataclass
@@ -91,10 +110,11 @@ class Events:
     clock: Clock = field(default_factory=SystemClock)
 
     def add(self, model: str, given: Sequence[Mapping[str, Any]]) -> Accepted:
-        """Keep events `{"event_id", "entity", "type", "at"?, "payload"?}`; all of them or none.
+        """Keep events `{"event_id", "entity", "type", "other"?, "at"?, "payload"?}`; all or none.
 
         An event that is already kept changes nothing and is returned as it is. Without `at` it
-        happened when it came; a time names its zone.
+        happened when it came; a time names its zone. What tells of somebody who was forgotten is
+        left out.
 
         Raises
         ------
@@ -104,26 +124,32 @@ class Events:
             When an id is known with another entity, type, time or payload.
         """
         self.database.migrate(EVENTS)
+        self.database.migrate(FORGOTTEN)
         received = self.clock.now()
         read = [_read(number, entry, model, received) for number, entry in enumerate(given)]
         pairs = zip(read, given, strict=True)
         timed = {event.event_id for event, entry in pairs if entry.get("at")}
         return self.database.run(lambda connection: _keep(connection, read, timed))
 
-    def read(self, model: str, entry: Mapping[str, Any]) -> Event:
+    def read(self, model: str, entry: Mapping[str, Any], place: int = 0) -> Event:
         """Return an event as it would be kept, without keeping it; its number is 0.
+
+        Parameters
+        ----------
+        place
+            Of the entry among those that came, by which an error names it.
 
         Raises
         ------
         DataError
             When it cannot be kept.
         """
-        return _read(0, entry, model, self.clock.now())
+        return _read(place, entry, model, self.clock.now())
 
     def since(self, number: int, limit: int = 10_000, *, model: str | None = None) -> list[Event]:
         """Return events accepted after this number, in order; of one model or of all."""
         self.database.migrate(EVENTS)
-        which = "" if model is None else "AND model = :model "
+        which = "" if model is None else f"AND {_OF_MODEL} "
         query = f"SELECT * FROM events WHERE number > :number {which}ORDER BY number LIMIT :limit"
         with self.database.reading() as connection:
             rows = connection.execute(
@@ -132,9 +158,36 @@ class Events:
             )
             return [_from_row(row) for row in rows.mappings()]
 
+    def told_since(self, number: int, limit: int, *, model: str) -> list[Told]:
+        """Return what `since` does, as little of each event as who follows the log needs."""
+        self.database.migrate(EVENTS)
+        query = (
+            "SELECT number, entity, other, type, at, payload FROM events "
+            f"WHERE number > :number AND {_OF_MODEL} ORDER BY number LIMIT :limit"
+        )
+        asked = {"number": number, "limit": limit, "model": model}
+        with self.database.reading() as connection:
+            rows = connection.execute(sa.text(query), asked).all()
+        return [
+            (row[0], row[1], row[2], row[3], from_text(row[4]),
+             {} if row[5] == "{}" else json.loads(row[5]))
+            for row in rows
+        ]  # fmt: skip
+
+    def head(self) -> int:
+        """Return the number of the event that was accepted last, of any model; 0 before the first.
+
+        Numbers never fall, whatever is deleted.
+        """
+        self.database.migrate(EVENTS)
+        with self.database.reading() as connection:
+            query = sa.text("SELECT COALESCE(MAX(number), 0) FROM events")
+            return int(connection.execute(query).scalar_one())
+
 
 def _keep(connection: sa.Connection, read: list[Event], timed: set[str]) -> Accepted:
-    wait_in_line(connection, _LOCK)
+    wait_in_line(connection, EVENTS_LOCK)
+    came, read = len(read), _without_forgotten(connection, read)
     kept = _known(connection, read)
     newest = connection.execute(sa.text("SELECT COALESCE(MAX(number), 0) FROM events")).scalar_one()
     fresh: list[Event] = []
@@ -153,13 +206,26 @@ def _keep(connection: sa.Connection, read: list[Event], timed: set[str]) -> Acce
         for place, event in enumerate(fresh, start=1)
     }
     if numbered:
-        columns = ", ".join(f":{name}" for name in Event.__dataclass_fields__)
+        names = list(Event.__dataclass_fields__)
+        values = ", ".join(f":{name}" for name in names)
         connection.execute(
-            sa.text(f"INSERT INTO events VALUES ({columns})"),
+            sa.text(f"INSERT INTO events ({', '.join(names)}) VALUES ({values})"),
             [_to_row(event) for event in numbered.values()],
         )
     kept |= numbered
-    return Accepted([kept[event.event_id] for event in read], len(numbered))
+    return Accepted(
+        [kept[event.event_id] for event in read], len(numbered), forgotten=came - len(read)
+    )
+
+
+def _without_forgotten(connection: sa.Connection, read: list[Event]) -> list[Event]:
+    named = {id for event in read for id in (event.entity, event.other) if id}
+    if not named:
+        return read
+    gone = digests_in(connection, read[0].model, sorted(named))
+    if not gone:
+        return read
+    return [event for event in read if event.entity not in gone and event.other not in gone]
 
 
 def _known(connection: sa.Connection, read: list[Event]) -> dict[str, Event]:
@@ -178,13 +244,13 @@ def _known(connection: sa.Connection, read: list[Event]) -> dict[str, Event]:
 
 def _same(known: Event, event: Event, timed: set[str]) -> bool:
     at = event.event_id not in timed or known.at == event.at
-    return at and (known.entity, known.type, known.payload) == (
-        event.entity, event.type, event.payload
+    return at and (known.entity, known.other, known.type, known.payload) == (
+        event.entity, event.other, event.type, event.payload
     )  # fmt: skip
 
 
 def _difference(known: Event, event: Event) -> str:
-    for name in ("entity", "type", "payload", "at"):
+    for name in ("entity", "other", "type", "payload", "at"):
         was, came = getattr(known, name), getattr(event, name)
         if was != came:
             return f"{name} differs"
@@ -212,51 +278,11 @@ def _read(number: int, entry: Mapping[str, Any], model: str, received: datetime)
     names = ("event_id", "entity", "type")
     texts = {name: read_text(where, name, entry.get(name)) for name in names}
     at = read_time(where, "at", entry.get("at")) or received
-    return Event(number=0, model=model, at=at, received_at=received, payload=dict(payload), **texts)
-
-
-def read_text(where: str, name: str, value: Any) -> str:
-    """Return a short text that every database keeps as it is; whole numbers are written out.
-
-    Examples
-    --------
-    >>> read_text("event 0", "entity", 41)
-    '41'
-    """
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if value is None:
-        raise DataError(f"{where}: {name} is missing.")
-    if not isinstance(value, str):
-        raise DataError(f"{where}: {name} is {type(value).__name__}, expected text.")
-    if not 1 <= len(value) <= TEXT_LIMIT or not _TEXT.fullmatch(value):
-        raise DataError(
-            f"{where}: {name} must have 1 to {TEXT_LIMIT} printable characters, it has "
-            f"{len(value)}."
-        )
-    return value
-
-
-def read_time(where: str, name: str, value: Any) -> datetime | None:
-    """Return a time in UTC, None where none is given.
-
-    Examples
-    --------
-    >>> read_time("event 0", "at", "2026-01-01T10:00:00+02:00")
-    datetime.datetime(2026, 1, 1, 8, 0, tzinfo=datetime.timezone.utc)
-    """
-    if value is None or value == "":
-        return None
-    try:
-        time = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-        if time.tzinfo is not None:
-            return time.astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise DataError(
-        f"{where}: {name} is {value!r:.80}; expected a time with its zone, such as "
-        "2026-01-31T12:00:00Z."
-    )
+    other = entry.get("other")
+    return Event(
+        number=0, model=model, at=at, received_at=received, payload=dict(payload), **texts,
+        other="" if other is None else read_text(where, "other", other),
+    )  # fmt: skip
 
 
 def _to_row(event: Event) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from promise.data.answer import Answer, Class, Decision, Number, truths
+from promise.data.answer import Answer, Class, Decision, Labels, Number, truths
 from promise.errors import DataError, near
+from promise.kernels.multilabel import label_sets
 from promise.kernels.parsing import label_codes
 
 _KEYS = ("prediction_id", "label", "model", "source", "event_at", "known_at")
@@ -125,6 +126,8 @@ def as_answered(value: Any, answer: Answer) -> Any:
         if known is None:
             raise DataError(f"the label is {value!r:.80}, expected a number.")
         return known
+    if isinstance(answer, Labels):
+        return _labels_given(value, answer)
     known_names = truths(answer)
     if known_names:
         code = truth_code(value, answer)
@@ -134,6 +137,18 @@ def as_answered(value: Any, answer: Answer) -> Any:
             raise DataError(f"the label is {value!r:.80}, which is no {what} of the model; {close}")
         return known_names[code]
     return value
+
+
+def _labels_given(value: Any, answer: Labels) -> list[str]:
+    """Return the labels in a list, or in a text in which they are joined by `;`."""
+    given = label_sets([value if isinstance(value, str | list) else [value]])[0]
+    strange = next((name for name in given if name not in answer.labels), None)
+    if strange is not None:
+        raise DataError(
+            f"the label is {strange[:80]!r}, which is none of the model's; "
+            + near(strange[:80], answer.labels)
+        )
+    return list(given)
 
 
 def truth_code(value: Any, answer: Answer) -> int | None:
