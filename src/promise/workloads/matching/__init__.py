@@ -1,0 +1,1 @@
+"""People to people: from everybody to the few that one person should meet."""

@@ -1,0 +1,82 @@
+"""Activity and exposure as they are now, counted by the loop that training replays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from promise.data.columns import FloatArray, IntArray
+from promise.features.people_activity import DAY_US, Activity
+from promise.kernels.people_activity import GOT_YES
+from promise.workloads.matching.register import joined
+from promise.workloads.matching.snapshot import encounters
+
+Met = tuple[int, int, int, int]
+"""Chooser, chosen, kind, microseconds since 1970."""
+_ARRAYS = ("counts", "last_day", "days", "daily")
+_MOST = 65_535
+
+
+class Counted:
+    """The snapshot's counts, changed where only this process sees it, and those of new people."""
+
+    def __init__(self, activity: Activity, room: int) -> None:
+        self._n = len(activity.last_day)
+        self._base = activity
+        self._new = Activity.none(room)
+        self._shown = np.zeros(self._n + room, np.uint16)
+        self._day = -1
+
+    def room(self, n: int) -> None:
+        """Have room for `n` people."""
+        if n > len(self._shown):
+            self._shown = np.concatenate([self._shown, np.zeros(n - len(self._shown), np.uint16)])
+            self._new = self._new.grown(n - self._n)
+
+    def count(self, met: Sequence[Met]) -> None:
+        """Count encounters, in any order."""
+        if not met:
+            return
+        a, b, kind, at_us = np.array(met, dtype=np.int64).T
+        codes, back = np.unique(np.concatenate([a, b]), return_inverse=True)
+        few = self._states(codes)
+        few.count(encounters(back[: len(a)], back[len(a) :], kind, at_us))
+        old = codes < self._n
+        for name in _ARRAYS:
+            values = getattr(few, name)
+            getattr(self._base, name)[codes[old]] = values[old]
+            getattr(self._new, name)[codes[~old] - self._n] = values[~old]
+
+    def show(self, code: int, at_us: int) -> None:
+        """Count that somebody was shown, on the newest day that was heard of."""
+        day = at_us // DAY_US
+        if day > self._day:
+            self._shown[:] = 0
+            self._day = day
+        if day == self._day and self._shown[code] < _MOST:
+            self._shown[code] += 1
+
+    def shown(self, codes: IntArray, at_us: int) -> IntArray:
+        """Return how often people were shown on a day, as impressions tell."""
+        if at_us // DAY_US != self._day:
+            return np.zeros(len(codes), np.uint16)
+        return self._shown[codes]
+
+    def facts(self, codes: IntArray, at_us: int) -> FloatArray:
+        """Return what is told of people: float32 (m, n_facts), see `people_activity.FACTS`."""
+        return self._states(codes).facts(np.arange(len(codes)), np.full(len(codes), at_us))
+
+    def likes(self, codes: IntArray) -> IntArray:
+        """Return how many yeses people got: int32 (m,)."""
+        return joined(self._base.counts, self._new.counts, codes)[:, GOT_YES]
+
+    def forget(self, code: int) -> None:
+        """Leave nothing of what one person did."""
+        old = code < self._n
+        (self._base if old else self._new).forget(code if old else code - self._n)
+        self._shown[code] = 0
+
+    def _states(self, codes: IntArray) -> Activity:
+        parts = ((getattr(self._base, name), getattr(self._new, name)) for name in _ARRAYS)
+        return Activity(*(joined(base, new, codes) for base, new in parts))
