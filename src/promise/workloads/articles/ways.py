@@ -1,0 +1,213 @@
+"""Ways to classify articles, from the cheapest up: what features they make, what learns on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from promise.data.columns import Array, Columns, FloatArray, IntArray
+from promise.job import Job
+from promise.models.encoder import Encoder
+from promise.models.text_linear import fit_logistic, fit_support
+from promise.models.text_terms import Counted, Terms, count
+from promise.workloads.articles.kept import Kept
+from promise.workloads.articles.learners import SHARPNESS, Learner, OfTerms, OfVectors
+from promise.workloads.articles.task import TEXT
+
+_BLOCK = 256
+"""So many articles are encoded at once; finished ones are not encoded again after a kill."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a linear model learns.
+
+    Parameters
+    ----------
+    strength
+        How much errors cost beside large weights.
+    power
+        How far rare classes weigh more: 0 not at all, 1 until classes weigh alike.
+    """
+
+    strength: float
+    power: float
+
+    def told(self) -> str:
+        """Say it briefly."""
+        weigh = {0.0: "", 0.5: ", rare classes weigh more", 1.0: ", classes weigh alike"}
+        return f"strength {self.strength:g}{weigh.get(self.power, f', power {self.power:g}')}"
+
+
+class Fold(Protocol):
+    """Features that were fitted on some rows."""
+
+    def learn(self, setting: Setting, job: Job) -> Learner:
+        """Learn from these rows."""
+        ...
+
+    def margins(self, learner: Any, rows: IntArray) -> FloatArray:
+        """Return margins of other rows, float64 (n, k)."""
+        ...
+
+
+class Read(Protocol):
+    """All articles as far as no label is needed for it."""
+
+    def fold(self, rows: IntArray, truth: Array, several: bool, job: Job) -> Fold:
+        """Fit the features on these rows; `truth` is that of all rows."""
+        ...
+
+
+class Way(Protocol):
+    """One way to classify.
+
+    Attributes
+    ----------
+    name
+        What it is called on the ladder.
+    cost
+        Its place there: the dearer, the higher.
+    """
+
+    @property
+    def name(self) -> str:
+        """What it is called on the ladder."""
+        ...
+
+    @property
+    def cost(self) -> int:
+        """Its place on the ladder: the dearer, the higher."""
+        ...
+
+    def settings(self, imbalanced: bool) -> Sequence[Setting]:
+        """Return what is tried, the usual one first."""
+        ...
+
+    def read(self, articles: Columns, kept: Kept, job: Job, tell: Callable[[str], None]) -> Read:
+        """Make of all articles what no label is needed for."""
+        ...
+
+
+@dataclass(frozen=True)
+class TermsWay:
+    """Words and pairs of words, with or without character n-grams, into support vectors."""
+
+    grams: bool
+
+    @property
+    def name(self) -> str:
+        """What it is called on the ladder."""
+        return "words and characters" if self.grams else "words"
+
+    @property
+    def cost(self) -> int:
+        """Its place on the ladder."""
+        return 2 if self.grams else 1
+
+    def settings(self, imbalanced: bool) -> Sequence[Setting]:
+        """Return what is tried."""
+        if imbalanced:
+            return (Setting(1.0, 0.5), Setting(1.0, 1.0))
+        return (Setting(1.0, 0.0), Setting(4.0, 0.0))
+
+    def read(self, articles: Columns, kept: Kept, job: Job, tell: Callable[[str], None]) -> Read:  # noqa: ARG002 — the way's signature
+        """Count the terms of all articles."""
+        return _ReadTerms(count(articles[TEXT].tolist(), grams=self.grams), self.grams)
+
+
+@dataclass(frozen=True, eq=False)
+class _ReadTerms:
+    counted: Counted
+    grams: bool
+
+    def fold(self, rows: IntArray, truth: Array, several: bool, job: Job) -> Fold:  # noqa: ARG002 — the way's signature
+        terms = Terms.fit(self.counted, rows, grams=self.grams)
+        return _TermsFold(self.counted, terms, terms.weighed(self.counted, rows), truth[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class _TermsFold:
+    counted: Counted
+    terms: Terms
+    features: Any
+    truth: Array
+
+    def learn(self, setting: Setting, job: Job) -> OfTerms:
+        learned = fit_support(
+            self.features, self.truth, strength=setting.strength, power=setting.power, job=job
+        )
+        return OfTerms(self.terms, learned)
+
+    def margins(self, learner: OfTerms, rows: IntArray) -> FloatArray:
+        return SHARPNESS * learner.linear.of(self.terms.weighed(self.counted, rows))
+
+
+@dataclass(frozen=True, eq=False)
+class EncoderWay:
+    """A pretrained encoder's vectors into logistic regression.
+
+    Parameters
+    ----------
+    called
+        What the encoder was asked for by.
+    """
+
+    encoder: Encoder
+    called: str
+
+    @property
+    def name(self) -> str:
+        """What it is called on the ladder."""
+        return "sentence vectors" if self.encoder.kind == "sentence" else "static vectors"
+
+    @property
+    def cost(self) -> int:
+        """Its place on the ladder."""
+        return 20 if self.encoder.kind == "sentence" else 4
+
+    def settings(self, imbalanced: bool) -> Sequence[Setting]:
+        """Return what is tried."""
+        power = 0.5 if imbalanced else 0.0
+        return (Setting(100.0, power), Setting(1000.0, power), Setting(10.0, power))
+
+    def read(self, articles: Columns, kept: Kept, job: Job, tell: Callable[[str], None]) -> Read:  # noqa: ARG002 — the way's signature
+        """Encode all articles; a cache behind the encoder keeps blocks that are finished."""
+        texts = articles[TEXT].tolist()
+        found = np.empty((len(texts), self.encoder.size), np.float32)
+        for first in range(0, len(texts), _BLOCK):
+            found[first : first + _BLOCK] = self.encoder.encode(texts[first : first + _BLOCK])
+            if first and first % (4 * _BLOCK) == 0:
+                tell(f"{self.name}: {first:,} of {len(texts):,} articles")
+        return _ReadVectors(self.encoder, found)
+
+
+@dataclass(frozen=True, eq=False)
+class _ReadVectors:
+    encoder: Encoder
+    vectors: FloatArray
+
+    def fold(self, rows: IntArray, truth: Array, several: bool, job: Job) -> Fold:  # noqa: ARG002 — the way's signature
+        return _VectorsFold(self.encoder, self.vectors, rows, truth[rows], several)
+
+
+@dataclass(frozen=True, eq=False)
+class _VectorsFold:
+    encoder: Encoder
+    vectors: FloatArray
+    rows: IntArray
+    truth: Array
+    several: bool
+
+    def learn(self, setting: Setting, job: Job) -> OfVectors:  # noqa: ARG002 — the fold's signature
+        learned = fit_logistic(
+            self.vectors[self.rows], self.truth,
+            strength=setting.strength, power=setting.power, several=self.several,
+        )  # fmt: skip
+        return OfVectors(self.encoder, learned)
+
+    def margins(self, learner: OfVectors, rows: IntArray) -> FloatArray:
+        return learner.linear.of(self.vectors[rows])
