@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -20,7 +21,9 @@ from promise.cli.deploy import deploy, rollback, status
 from promise.cli.watch import watch
 from promise.clock import SystemClock
 from promise.errors import ConfigError, DataError, PromiseError, StateError
+from promise.metrics.costs import Costs, outcome
 from promise.monitoring.collect import Collector
+from promise.monitoring.decided import Decided
 from promise.records.buckets import BUCKET_S, bucket_start
 from promise.records.evidence import EvidenceStore
 from promise.records.timeline import Timeline
@@ -203,7 +206,7 @@ def test_watch_ends_with_the_process_that_started_it(house: Any) -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while _runs(pid) and time.monotonic() < until:
         time.sleep(0.05)
     assert not _runs(pid)
@@ -282,13 +285,30 @@ def test_watch_moves_a_rollout_and_ends_when_told(
         start = bucket_start(SystemClock().now() + timedelta(seconds=BUCKET_S))
         store = EvidenceStore(database, SystemClock())
         store.add_counts("slot", "churn", 2, "shadow", start, 500, 100, {})
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while lifecycle.route("churn").candidate is not None and time.monotonic() < until:
             time.sleep(0.05)
         assert [link.kind for link in lifecycle.history("churn")][-1] == "rollback"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.wait()
         database.close()
+
+
+def test_status_of_a_model_that_decides(
+    house: Any, shell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Review load, declines and money stand beside what is live; a past moment tells none."""
+    house.register()
+    shell("deploy", "churn@1", "--config", str(house.config(CONFIG)))
+    assert json.loads(shell("status", "churn", "--json"))["decisions"] is None
+    at = house.clock.now()
+    known = outcome(np.array([0, 2]), np.array([0, 1]), np.array([5.0, 40.0]), Costs(), 1.0)
+    told = Decided(at, at, (1, 0, 1), 0, cut=False, frauds=1, known=known)
+    monkeypatch.setattr("promise.rollout.status.decided", lambda *_, **__: told)
+    decisions = json.loads(shell("status", "churn", "--json"))["decisions"]
+    assert (decisions["decline_rate"], decisions["saved"]) == (0.5, 40.0)
+    assert "saved 40.00 against approving everything" in " ".join(shell("status", "churn").split())
+    assert json.loads(shell("status", "churn", "--at", "0s ago", "--json"))["decisions"] is None

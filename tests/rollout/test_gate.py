@@ -14,6 +14,7 @@ from promise.pipeline.artifact import load_pipeline
 from promise.pipeline.as_sent import golden_bodies
 from promise.promises.spec import ModelFile, Promise
 from promise.rollout import gate as gates
+from promise.rollout.deploy import GateRefused
 from promise.rollout.gate import GOLDEN, LOAD, run_gate
 from promise.rollout.load import Load, drive, measure
 from promise.rollout.table import table_text
@@ -99,6 +100,12 @@ def test_golden_rows_that_come_out_differently_block(
 ) -> None:
     monkeypatch.setattr(gates, "measure", lambda *a: replace(driven(*a), golden=1e-9))
     assert run_gate(house.register(), ModelFile()).blocking == (GOLDEN,)
+
+
+def test_a_refusal_tells_why_there_was_no_load_test(house: Any) -> None:
+    found = gates.Gate((), {"load": {"failed": "the process ended with code 1."}}, (LOAD,))
+    told = str(GateRefused(house.register(), ModelFile(), found))
+    assert "There was no load test: the process ended with code 1." in told
 
 
 @pytest.mark.slow

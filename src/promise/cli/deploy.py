@@ -103,6 +103,8 @@ def status(
     _show(found, past=at is not None)
     if retraining is not None:
         console().print(f"  {retraining.sentence()}", markup=False)
+        if retraining.next_rung:
+            console().print(f"  {retraining.next_rung}", markup=False)
 
 
 def _show_all(listed: list[Any]) -> None:
@@ -163,6 +165,8 @@ def _show(found: Any, *, past: bool) -> None:
     ):
         if value:
             out.print(f"  {label}: {value}", markup=False)
+    for line in () if found.decided is None else found.decided.sentences():
+        out.print(f"  {line}", markup=False, highlight=False)
     if found.gate is not None:
         out.print(f"  last gate of {found.gate}", markup=False)
     link = found.transition

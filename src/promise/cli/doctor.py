@@ -16,7 +16,7 @@ from promise.settings import Settings
 
 _CORE = (
     "numpy", "pyarrow", "duckdb", "scikit-learn", "scipy", "lightgbm", "xgboost", "sqlalchemy",
-    "msgspec", "narwhals", "numba", "tldextract", "typer", "rich", "joblib",
+    "msgspec", "narwhals", "numba", "tldextract", "typer", "rich", "joblib", "faiss",
 )  # fmt: skip
 _EXTRAS = {
     "deep": ("torch", "safetensors"),

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from promise.cli.config import column_roles, read_config, seconds, set_values
 from promise.cli.show import Json, console, errors, number, print_json
@@ -32,8 +39,10 @@ _SETTINGS: dict[str, Callable[[str], tuple[str, Any]]] = {
 
 
 def train(
-    workload: Annotated[str, typer.Argument(help="Which question: tabular, fraud or domains.")],
-    data: Annotated[str, typer.Argument(help="File, folder, glob, SQL URL::table or s3:// path.")],
+    workload: Annotated[str, typer.Argument(help="Which question: tabular, fraud, domains, …")],
+    data: Annotated[
+        str | None, typer.Argument(help="File, folder, glob, SQL URL::table or s3:// path.")
+    ] = None,
     name: Annotated[
         str | None, typer.Option("--name", help="The model's name; by default that of --from.")
     ] = None,
@@ -45,6 +54,18 @@ def train(
         str | None, typer.Option("--split", help="temporal:COL or grouped:COL; else by evidence.")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Train on every row, streaming.")] = False,
+    people: Annotated[
+        str | None,
+        typer.Option(
+            "--people", help="Profiles, where the data are people's events; a log has its own."
+        ),
+    ] = None,
+    events: Annotated[
+        str | None,
+        typer.Option(
+            "--events", help="People's events, in the place of DATA; log: those kept for NAME."
+        ),
+    ] = None,
     start: Annotated[str | None, typer.Option("--from", help="NAME@V to train again.")] = None,
     memory: Annotated[str | None, typer.Option("--memory", help="Bound, e.g. 4GB.")] = None,
     engine: Annotated[str, typer.Option("--engine", help="local.")] = "local",
@@ -72,7 +93,7 @@ def train(
     with _spinner("training") as tell:
         trained = train_version(
             workload,
-            data,
+            _one_of(data, events),
             name=name,
             start=start,
             tell=tell,
@@ -82,6 +103,7 @@ def train(
             memory_mb=None if memory is None else megabytes(memory),
             resume=resume,
             split=split,
+            people=people,
             **_settings(workload, settings or []),
         )
     if as_json:
@@ -123,18 +145,32 @@ def predict(
     data: Annotated[str, typer.Argument(help="Rows to answer.")],
     out: Annotated[Path, typer.Option("--out", help="A .csv or .parquet file.")],
     on_bad_rows: BadRows = "fail",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a killed run ended.")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Processes that answer side by side.")
+    ] = 1,
     as_json: Json = False,
 ) -> None:
     """Write one row of predictions for each input row, in input order."""
     from promise.data.source import open_source
+    from promise.pipeline.order import workload_named
     from promise.training.model import load
     from promise.training.predict import predict_file
 
     model = load(reference)
-    with _spinner("predicting") as tell:
-        source = open_source(data, on_bad_rows=on_bad_rows)
+    source = open_source(data, on_bad_rows=on_bad_rows)
+    with _bar("predicting", source.size().rows) as advance:
         done = predict_file(
-            model.pipeline, source, out, progress=lambda rows: tell(f"{rows:,} rows predicted")
+            model.pipeline,
+            source,
+            out,
+            chunk_rows=workload_named(model.pipeline.task.workload).bulk_rows,
+            progress=advance,
+            version=model.version,
+            resume=resume,
+            workers=workers,
         )
     summary: dict[str, Any] = {
         "version": str(model.version),
@@ -147,6 +183,18 @@ def predict(
         print_json(summary)
         return
     console().print(f"{done.rows:,} predictions by {model.version} in {done.out}", markup=False)
+
+
+def _one_of(data: str | None, events: str | None) -> str:
+    """Return where the data lie: given plainly, or as events."""
+    if data is not None and events is not None:
+        raise ConfigError("DATA and --events name the data twice; give one of them.")
+    found = data if events is None else events
+    if found is None:
+        raise ConfigError(
+            "say what to learn from: DATA, or --events EVENTS (with --people PEOPLE)."
+        )
+    return found
 
 
 def _split_roles(rule: str | None) -> dict[str, str]:
@@ -170,6 +218,22 @@ def _settings(workload: str, pairs: list[str]) -> dict[str, Any]:
 
 def _plain(key: str) -> Callable[[str], tuple[str, Any]]:
     return lambda text: (f"options.{key}", text)
+
+
+@contextlib.contextmanager
+def _bar(text: str, rows: int) -> Iterator[Callable[[int], None]]:
+    """Show progress over rows on standard error; yields a function that takes how many are done."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,} of about {task.total:,} rows"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=errors,
+        transient=True,
+    ) as progress:
+        task = progress.add_task(text, total=rows)
+        yield lambda done: progress.update(task, completed=done, total=max(rows, done))
 
 
 @contextlib.contextmanager

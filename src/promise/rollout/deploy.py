@@ -54,9 +54,11 @@ class GateRefused(PromiseError):
     """A version did not pass the gate; carries what the gate found."""
 
     def __init__(self, version: Version, declared: ModelFile, gate: Gate) -> None:
+        failed = str(gate.evidence.get("load", {}).get("failed", "")).rstrip(".")
         super().__init__(
             f"{version} does not pass the gate: {', '.join(gate.blocking)}.\n"
             + table_text(declared, gate.verdicts, gate.blocking)
+            + (f"\nThere was no load test: {failed}." if failed else "")
             + "\nTrain a better version, or deploy it all the same with --now --reason R."
         )
         self.gate = gate

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from promise.clock import Clock
 from promise.errors import DataError, PromiseError
+from promise.monitoring.decided import Decided, decided
 from promise.promises.spec import ModelFile
 from promise.promises.verdict import Verdict
+from promise.records.labels import Labels
 from promise.records.moments import moment_of
 from promise.registry.gates import Gated
 from promise.registry.lifecycle import Transition
@@ -54,6 +56,8 @@ class Status:
         The last gate that any version of the name came to by then.
     history
         The chain up to the transition, oldest first.
+    decided
+        What was decided lately, where its answers are decisions; None of the past.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Status:
     experiment: tuple[Difference, ...] = ()
     gate: Gated | None = None
     history: tuple[Transition, ...] = ()
+    decided: Decided | None = None
 
     @property
     def route(self) -> Route:
@@ -96,6 +101,7 @@ class Status:
             "evidence_until": maybe_text(self.evidence_until),
             "waits_for": self.waits_for,
             "verdicts": {str(v): [x.to_json() for x in e] for v, e in self.verdicts.items()},
+            "decisions": None if self.decided is None else self.decided.to_json(),
             "gate": None if self.gate is None else self.gate.to_json(),
             "transition": self.transition.to_json(),
             "verified": self.verified,
@@ -127,7 +133,8 @@ def status(
         link = desk.lifecycle.at(name, moment)
         if link is None or link.route.live is None:
             raise DataError(_not_live(desk, name, moment))
-        return _status(desk, link, moment, past=at is not None)
+        found = _status(desk, link, moment, past=at is not None)
+        return found if at is not None else replace(found, decided=_decided(desk, found))
 
 
 def _not_live(desk: Desk, name: str, moment: datetime) -> str:
@@ -193,6 +200,15 @@ def _experiment(desk: Desk, route: Route, declared: ModelFile) -> tuple[Differen
         with contextlib.suppress(PromiseError):  # such a version is compared by counts alone
             subjects[version] = Subject.of(desk.registry.find(f"{route.name}@{version}"))
     return tuple(differences(desk.evidence, route, declared, subjects))
+
+
+def _decided(desk: Desk, found: Status) -> Decided | None:
+    """Return what the log of this machine tells; nothing where the live version cannot be read."""
+    with contextlib.suppress(PromiseError):
+        live = desk.registry.find(f"{found.name}@{found.route.live}")
+        labels = Labels(desk.database, desk.clock)
+        return decided(desk.settings.records, live, labels, now=found.at)
+    return None
 
 
 def _requests(desk: Desk, route: Route) -> int:

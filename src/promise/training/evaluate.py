@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from promise.data.answer import truths
+from promise.data.answer import Labels, truths
 from promise.data.columns import Array, Columns, IntArray
 from promise.data.infer import read_columns
 from promise.data.schema import Field, Schema
@@ -17,12 +17,13 @@ from promise.data.target import labelled
 from promise.engine.memory import MemoryWatch
 from promise.errors import DataError, near
 from promise.features.keyed import SEEN, Keyed
+from promise.kernels.multilabel import coded, label_sets
 from promise.kernels.parsing import label_codes
 from promise.metrics.intervals import bootstrap_interval
 from promise.metrics.pointwise import all_metrics, metric_named
 from promise.pipeline.artifact import read_arrow
 from promise.pipeline.holdout import HoldoutRule, group_codes
-from promise.pipeline.order import workload_named
+from promise.pipeline.order import Later, workload_named
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.request import with_order
 from promise.pipeline.task import Task
@@ -106,6 +107,10 @@ def _judge(
 ) -> Evaluation:
     start = time.perf_counter()
     task = pipeline.task
+    own = workload_named(task.workload).judge
+    if own is not None:
+        roles = version.lineage.get("order", {}).get("columns", {})
+        return _by_later(own(pipeline, source, roles), task, metric, seed, start)
     sealed = sealed_rows(version, source) if asked is None else asked
     rule = HoldoutRule.of(task, version.lineage)
     group = rule.field if rule is not None and rule.grouped else None
@@ -135,6 +140,25 @@ def _judge(
         y=y,
         output=output,
         groups=groups,
+    )
+
+
+def _by_later(later: Later, task: Task, metric: str | None, seed: int, start: float) -> Evaluation:
+    """Return the evaluation of lists by what happened later."""
+    chosen = metric_named(metric or task.metric, task.answer)
+    y, output = later.y, later.output
+    return Evaluation(
+        metric=chosen.name,
+        score=chosen.score(y, output),
+        interval=bootstrap_interval(chosen, y, output, seed=seed),
+        metrics=all_metrics(task.answer, y, output) | later.metrics,
+        rows=len(y),
+        unlabelled=0,
+        split=later.split,
+        seconds=time.perf_counter() - start,
+        peak_memory_mb=0.0,
+        y=y,
+        output=output,
     )
 
 
@@ -169,6 +193,8 @@ def _labelled_rows(
     y = columns[task.label]
     if truths(task.answer):
         y = _codes(y, task, source)
+    elif isinstance(task.answer, Labels):
+        y = label_texts(y, task.answer, source.name)
     names = [*task.request.names, *([] if keyed is None else [SEEN])]
     request = with_order(columns.only(names), task.request)
     groups = None if group is None else group_codes(columns[group.name])
@@ -201,6 +227,20 @@ def _codes(y: Array, task: Task, source: Source) -> IntArray:
     return codes
 
 
+def label_texts(y: Array, answer: Labels, name: str) -> Array:
+    """Return cells of several labels as metrics read them, or say which the model does not know."""
+    codes = {label: code for code, label in enumerate(answer.labels)}
+    truth = np.zeros((len(y), len(codes)), dtype=np.bool_)
+    for row, labels in enumerate(label_sets(y.tolist())):
+        for label in labels:
+            if label not in codes:
+                raise DataError(
+                    f"label {label!r} in {name} is none of the model's; {near(label, codes)}"
+                )
+            truth[row, codes[label]] = True
+    return coded(truth)
+
+
 def known_at_field(task: Task) -> Field | None:
     """Return how the time is read at which a label became known; None where no column tells."""
     kept = task.split.get("known_at_field")
@@ -212,5 +252,6 @@ def label_field(label: str, pipeline: Pipeline) -> Field:
     kept = pipeline.task.split.get("label_field")
     if kept:
         return Schema.from_json([kept]).fields[0]
-    kind = "category" if truths(pipeline.task.answer) else "number"
+    named = bool(truths(pipeline.task.answer)) or isinstance(pipeline.task.answer, Labels)
+    kind = "category" if named else "number"
     return Field(label, kind, role="label")  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from promise.pipeline.answers import answer_rows
-from promise.pipeline.artifact import load_pipeline
+from promise.pipeline.artifact import load_pipeline, read_notes
 from promise.pipeline.explain import explain
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.request import request_from_rows
@@ -32,6 +32,11 @@ class Model:
     def pipeline(self) -> Pipeline:
         """The pipeline, after its files' digests were checked."""
         return load_pipeline(self.version.folder)
+
+    @cached_property
+    def notes(self) -> dict[str, Any]:
+        """What training told of it: the ladder, baselines, what was noticed."""
+        return read_notes(self.version.folder)
 
     def predict(
         self, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]

@@ -14,17 +14,21 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from promise.data.answer import Class
+from promise.data.answer import Class, Labels
 from promise.data.columns import Array, Columns
 from promise.data.source import Source
+from promise.engine.local import LocalEngine
 from promise.errors import ConfigError, DataError, near
 from promise.features.keyed import Keyed
 from promise.kernels.reading import join_tables
 from promise.pipeline.answers import MANY_CLASSES, TOP
+from promise.pipeline.artifact import load_pipeline
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.policy import PREDICTION, PROBABILITY
 from promise.pipeline.request import request_from_table
+from promise.registry.versions import Version
 from promise.state.files import whole_file
+from promise.training.parts import Parts, write_part
 
 _CHUNK_ROWS = 65_536
 
@@ -46,36 +50,119 @@ def predict_file(
     *,
     chunk_rows: int = _CHUNK_ROWS,
     progress: Callable[[int], None] | None = None,
+    version: Version | None = None,
+    resume: bool = False,
+    workers: int = 1,
 ) -> Predicted:
     """Write one row of predictions for each input row, as CSV or Parquet by the file's ending.
 
     Columns are `prediction` and, for classes, `probability_<class>`; above 100 classes
     `top_<i>_class` and `top_<i>_probability` for the five likeliest.
+
+    Parameters
+    ----------
+    version
+        Whose pipeline it is; needed for `workers` above 1.
+    resume
+        Whether the chunks that a killed run answered are kept: nothing is lost or there twice.
+    workers
+        Processes that answer chunks side by side; what reads windows of events has one alone.
     """
     if out.suffix.lower() not in (".csv", ".parquet"):
         raise ConfigError(f"--out {out}: the ending must be .csv or .parquet.")
-    start, rows = time.perf_counter(), 0
-    with whole_file(out) as draft:
-        writer: Any = None
-        try:
-            for columns in _requests(pipeline, source, chunk_rows):
-                table = answer_table(pipeline, pipeline.predict(columns))
-                writer = writer or _writer(draft, table.schema)
-                writer.write_table(table)
-                rows += table.num_rows
-                if progress is not None:
-                    progress(rows)
-        finally:
-            if writer is not None:
-                writer.close()
-        if writer is None:
+    start, parts, rows, n = time.perf_counter(), Parts(out), 0, 0
+    terms = {
+        "version": None if version is None else f"{version} {version.digest[:12]}",
+        "data": f"{source.name} {source.fingerprint()}",
+        "chunk_rows": chunk_rows,
+    }
+    folder = version.folder if version is not None and workers > 1 else None
+    with parts.begun(terms, resume=resume):
+        chunks = _chunks(pipeline, source, chunk_rows)
+        for done in (
+            _in_turn(pipeline, chunks, parts)
+            if folder is None
+            else _side_by_side(folder, chunks, parts, workers)
+        ):
+            rows, n = rows + done, n + 1
+            if progress is not None:
+                progress(rows)
+        if not n:
             raise DataError(f"{source.name} has no rows, so there is nothing to predict.")
+        _join(parts, n, out)
     return Predicted(rows, time.perf_counter() - start, out, source.bad_rows.count)
 
 
-def _requests(pipeline: Pipeline, source: Source, chunk_rows: int) -> Iterator[Columns]:
+def _join(parts: Parts, n: int, out: Path) -> None:
+    """Write all parts into the file, in order; it is whole or absent."""
+    with whole_file(out) as draft:
+        writer: Any = None
+        try:
+            for table in parts.tables(n):
+                writer = writer or _writer(draft, table.schema)
+                writer.write_table(table)
+        finally:
+            if writer is not None:
+                writer.close()
+
+
+def _in_turn(pipeline: Pipeline, chunks: Iterator[pa.Table], parts: Parts) -> Iterator[int]:
+    """Answer the chunks that have no part yet; yield the rows of each."""
+    for number, table in enumerate(chunks):
+        kept = parts.rows(number)
+        if kept is None:
+            write_part(parts.path(number), answer_chunk(pipeline, table))
+        yield table.num_rows
+
+
+def _side_by_side(
+    folder: Path, chunks: Iterator[pa.Table], parts: Parts, workers: int
+) -> Iterator[int]:
+    """Answer the chunks that have no part yet in several processes; yield the rows of each."""
+    jobs = (
+        PartJob(folder, table, parts.path(number), parts.rows(number) is not None)
+        for number, table in enumerate(chunks)
+    )
+    with LocalEngine(threads=workers, memory_mb=None) as engine:
+        yield from engine.map_batches(answer_part, jobs, workers=workers)
+
+
+@dataclass(frozen=True)
+class PartJob:
+    """One chunk for another process.
+
+    Parameters
+    ----------
+    folder
+        The version's.
+    kept
+        Whether an earlier run answered it.
+    """
+
+    folder: Path
+    table: pa.Table
+    path: Path
+    kept: bool
+
+
+def answer_part(job: PartJob) -> int:
+    """Answer one chunk into its part; return its rows."""
+    if not job.kept:
+        write_part(job.path, answer_chunk(load_pipeline(job.folder), job.table))
+    return int(job.table.num_rows)
+
+
+def answer_chunk(pipeline: Pipeline, table: pa.Table) -> pa.Table:
+    """Return the answers to rows of a request as the table that `--out` writes."""
+    columns = request_from_table(table, pipeline.task.request)
+    if isinstance(pipeline.featurize, Keyed):
+        columns = pipeline.featurize.replay_by_time(columns)
+    return answer_table(pipeline, pipeline.predict(columns))
+
+
+def _chunks(pipeline: Pipeline, source: Source, chunk_rows: int) -> Iterator[pa.Table]:
+    """Yield the rows that the model reads, chunk by chunk."""
     schema = pipeline.task.request
-    keyed = pipeline.featurize if isinstance(pipeline.featurize, Keyed) else None
     missing = [name for name in schema.names if name not in source.columns]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
@@ -89,32 +176,38 @@ def _requests(pipeline: Pipeline, source: Source, chunk_rows: int) -> Iterator[C
     if schema.find("time") is not None:  # windows reach over chunks, so all rows come at once
         tables = list(chunks)
         chunks = iter([join_tables(tables)] if tables else [])
-    for table in chunks:
-        columns = request_from_table(table, schema)
-        yield columns if keyed is None else keyed.replay_by_time(columns)
+    yield from chunks
 
 
 def answer_table(pipeline: Pipeline, answers: Columns) -> pa.Table:
     """Return answer columns as the Arrow table that `--out` writes."""
-    arrays: dict[str, Any] = {PREDICTION: pa.array(answers[PREDICTION])}
+    arrays: dict[str, Any] = {PREDICTION: _predicted(answers[PREDICTION])}
     for name in answers:
         if name not in (PREDICTION, PROBABILITY):
             arrays[name] = _told(answers[name])
     answer = pipeline.task.answer
-    if not isinstance(answer, Class):
+    if not isinstance(answer, Class | Labels):
         return pa.table(arrays)
     shares = answers[PROBABILITY]
-    if answer.n_classes <= MANY_CLASSES:
-        for i, name in enumerate(answer.classes):
+    known = answer.labels if isinstance(answer, Labels) else answer.classes
+    if len(known) <= MANY_CLASSES:
+        for i, name in enumerate(known):
             arrays[f"probability_{name}"] = pa.array(np.ascontiguousarray(shares[:, i]))
         return pa.table(arrays)
-    names = np.array(answer.classes, dtype=object)
+    names = np.array(known, dtype=object)
     top = np.argsort(-shares, axis=1, kind="stable")[:, :TOP]
     for place in range(TOP):
         code = top[:, place]
         arrays[f"top_{place + 1}_class"] = pa.array(names[code])
         arrays[f"top_{place + 1}_probability"] = pa.array(shares[np.arange(len(code)), code])
     return pa.table(arrays)
+
+
+def _predicted(values: Array) -> Any:
+    """Return the column of predictions; lists are written as JSON."""
+    if values.dtype == object and any(isinstance(value, list) for value in values[:1].tolist()):
+        return _told(values)
+    return pa.array(values)
 
 
 def _told(values: Array) -> Any:

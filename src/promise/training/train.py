@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from promise.errors import ConfigError
 from promise.pipeline.artifact import save_pipeline
 from promise.pipeline.figures import figure
 from promise.pipeline.order import Order, Outcome, workload_named
+from promise.records.forgotten import Forgotten
+from promise.records.history import LOG, History
 from promise.registry.registry import Registry
 from promise.registry.versions import Version, check_name
 from promise.settings import Settings
@@ -49,9 +52,11 @@ class Trained:
         """Say what was made and how good it is."""
         metric = self.outcome.pipeline.task.metric
         score = figure(self.outcome.metrics.get(metric))
+        log = self.outcome.details.get("log")
+        read = "" if log is None else f", read {log['events']:,} events of its log"
         return (
             f"registered {self.version}: {metric} {score} on {self.outcome.split}; "
-            f"trained on {self.outcome.rows:,} rows in {self.seconds:.1f} s, "
+            f"trained on {self.outcome.rows:,} rows{read} in {self.seconds:.1f} s, "
             f"peak memory {self.outcome.peak_memory_mb:,.0f} MB"
         )
 
@@ -73,7 +78,8 @@ def train(
     workload
         `"tabular"`, or another installed workload.
     data
-        A path, URL or data frame.
+        A path, URL or data frame; `"log"`, where the workload answers with lists: the events that
+        the model keeps already, up to the last one.
     name
         The model's name.
     start
@@ -119,11 +125,13 @@ def train_version(
     settings = settings or Settings.load()
     registry = Registry.open(settings)
     terms["threads"] = max(1, min(terms.get("threads") or 2, os.cpu_count() or 1))
+    terms["options"] = whole_paths(terms.get("options") or {}, kind.paths)
     parent = None if start is None else registry.find(start)
     order = Order(
         name=check_name(name),
         work=settings.home.absolute() / "work" / f"{workload}-{name}",
         start=None if parent is None else parent.folder,
+        forgotten=partial(Forgotten(registry.database).among, name),
         **terms,
     )
     if order.preset not in kind.presets:
@@ -133,13 +141,17 @@ def train_version(
         if not order.resume:
             shutil.rmtree(order.work, ignore_errors=True)
         order.work.mkdir(parents=True, exist_ok=True)
-        source = open_source(data, on_bad_rows=on_bad_rows)
+        source: Source
+        if kind.finder is not None and isinstance(data, str) and data == LOG:
+            source = History(registry.database, name)
+        else:
+            source = open_source(data, on_bad_rows=on_bad_rows)
         outcome = kind.train(source, order, tell or (lambda _: None))
         parents = [] if parent is None else [str(parent)]
         ordered = order_told(
             data, source,
             preset=order.preset, columns=order.columns, target=order.target,
-            split=order.split, options=order.options,
+            split=order.split, options=order.options, people=order.people,
         )  # fmt: skip
         told = {"parents": parents, "order": ordered, **(lineage or {})}
         kept = replace(outcome.contents, lineage={**outcome.contents.lineage, **told})
@@ -162,17 +174,36 @@ def order_told(
     target: str | None,
     split: str | None = None,
     options: Mapping[str, str] | None = None,
+    people: str | None = None,
 ) -> dict[str, Any]:
     """Return on which terms a version was trained, so that it can be ordered again.
 
-    A local path is kept whole, since whoever trains again may work in another folder; a URL as
-    messages show it, without its password. The target is told as the column that has its role.
+    A log is told as `log`; a local path is kept whole, since whoever trains again may work in
+    another folder; a URL as messages show it, without its password. The target is told as the
+    column that has its role.
     """
-    local = isinstance(data, str | Path) and "://" not in str(data)
     return {
-        "data": str(Path(data).expanduser().absolute()) if local else source.name,
+        "data": LOG if isinstance(source, History) else _place(data, source.name),
+        **({} if people is None else {"people": _place(people, open_source(people).name)}),
         "preset": preset,
         "columns": {**columns, **({} if target is None else {target: "label"})},
         "split": split,
         "options": dict(options or {}),
     }
+
+
+def whole_paths(options: Mapping[str, str], paths: tuple[str, ...]) -> dict[str, str]:
+    """Return options whose local paths lead to the same files from any folder.
+
+    Examples
+    --------
+    >>> whole_paths({"rules": "/srv/rules.csv", "reject": "0.1"}, ("rules",))
+    {'rules': '/srv/rules.csv', 'reject': '0.1'}
+    """
+    return {key: _place(text, text) if key in paths else text for key, text in options.items()}
+
+
+def _place(data: Any, name: str) -> str:
+    """Return where data lies, whoever asks: a local path whole, else its name."""
+    local = isinstance(data, str | Path) and "://" not in str(data)
+    return str(Path(data).expanduser().absolute()) if local else name
