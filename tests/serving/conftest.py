@@ -185,7 +185,7 @@ class House:
             close_worker(worker)
 
 
-def wait_for(true: Callable[[], bool], *, limit_s: float = 20.0) -> None:
+def wait_for(true: Callable[[], bool], *, limit_s: float = 60.0) -> None:
     """Poll until something holds."""
     until = time.monotonic() + limit_s
     while not true():

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from promise.pipeline.finding import NOUNS
 from promise.promises.spec import ModelFile, Promise
 from promise.promises.verdict import Verdict
 from promise.registry.revisions import Revisions
@@ -258,7 +259,7 @@ async def test_large_bodies_are_refused_on_every_route(house: Any, client: Any) 
     posts = [op.path for op in OPERATIONS if op.method == "POST"]
     async with client(worker) as http:
         for path in posts:
-            path = path.format(name="churn", version=1)
+            path = path.format(name="churn", version=1, noun="people", id="ann")
             problem_of(await http.post(path, content=large), 413)
             problem_of(await http.post(path, content=parts()), 413)
 
@@ -405,13 +406,24 @@ async def test_a_route_without_a_loaded_version_is_503_not_500(house: Any, clien
         response = await http.post("/v1/models/churn/explain", json=ROW)
         ready = (await http.get("/readyz")).json()
     assert "could not be loaded" in problem_of(response, 503)["detail"]
-    assert "1" in ready["models"]["churn"]["failed"]
+    told = ready["models"]["churn"]["failed"]["1"]
+    assert "churn@1" in told
+    assert not any(str(folder) in told + response.text for folder in version.folder.parents[:-1])
 
 
 def test_every_operation_but_the_lane_has_a_route(house: Any) -> None:
     app = api.build_api(house.worker())
-    routed = {(method, route.path) for route in app.routes for method in route.methods}  # type: ignore[attr-defined]
-    told = {(op.method, op.path) for op in OPERATIONS if op.id != "predict"}
+    routed = {
+        (method, route.path.replace("{id:path}", "{id}"))  # type: ignore[attr-defined]
+        for route in app.routes
+        for method in route.methods  # type: ignore[attr-defined]
+    }
+    told = {
+        (op.method, op.path.replace("{noun}", noun))
+        for op in OPERATIONS
+        for noun in NOUNS
+        if op.id != "predict"
+    }
     assert routed == told
 
 

@@ -312,6 +312,49 @@ async def test_a_retry_that_overtakes_its_event_leaves_both_answers_known(
     await keyed.close()
 
 
+@pytest.mark.parametrize("readable", [True, False])
+async def test_labels_and_events_reach_the_store_without_a_loaded_version(
+    guarded: Any, client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, readable: bool
+) -> None:
+    """What servers miss while no version is loaded would be missing from the states for good."""
+    first = guarded.worker()
+    body, other = bodies(2)
+    async with client(first) as http:
+        answer = (await http.post("/v1/models/guard/predict", json=body)).json()["predictions"][0]
+    await first.answering.keyed.close()
+    folder = guarded.registry.get("guard@1").folder
+    if readable:  # nothing is wrong with the files, and yet it cannot be loaded here
+        failing = ArtifactError("the golden rows are answered differently")
+        monkeypatch.setattr("promise.serving.shelf.load_version", raising(failing))
+    else:
+        (folder / "weights").rename(folder / "gone")
+    worker = guarded.worker(1)
+    assert not worker.runtime.snapshot.endpoints["guard"].versions
+    event = {
+        "event_id": other["tx"], "entity": other["card"], "type": "paid",
+        "payload": {"when": other["when"], "eur": other["eur"], "shop": other["shop"]},
+    }  # fmt: skip
+    async with client(worker) as http:
+        label = {"prediction_id": answer["id"], "label": 1, "model": "guard"}
+        assert (await http.post("/v1/labels", json=label)).status_code == 200
+        assert (await http.post("/v1/models/guard/events", json=event)).status_code == 200
+    await worker.answering.keyed.close()
+    kinds = [line.kind for line in read_seen(guarded.settings, "guard")]
+    unmatched = worker.counters.totals.get(("labels_unmatched", "guard"), 0)
+    assert (kinds.count("label"), kinds.count("event"), unmatched) == (
+        (1, 2, 0) if readable else (0, 1, 1)
+    )
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    """Return a function that fails."""
+
+    def fail(*_: Any) -> Any:
+        raise error
+
+    return fail
+
+
 class Away:
     """A lane to a store that does not answer."""
 

@@ -115,6 +115,8 @@ async def test_every_promised_name_is_there_before_anything_happened(
         "promise_over_target", "promise_shed", "promise_log_written", "promise_log_dropped",
         "promise_log_waiting", "promise_log_worst_loss_window_seconds", "promise_stage",
         "promise_verdict", "promise_database_stale_seconds", "promise_worker_pss_bytes",
+        "promise_texts_found", "promise_texts_computed", "promise_texts_seconds",
+        "promise_texts_cache_bytes",
     }  # fmt: skip
     assert wanted <= names
 

@@ -53,7 +53,7 @@ def test_answers_are_as_the_document_says(
         chosen = mode.NEGATIVE if negative else mode.POSITIVE
         case = data.draw(operation.as_strategy(generation_mode=chosen))
         if named and case.path_parameters:
-            known = {"name": "churn", "version": 1}
+            known = {"name": "churn", "version": 1, "noun": "people", "id": "ann"}
             case.path_parameters = {name: known[name] for name in case.path_parameters}
         response = case.call(app=app)
         case.validate_response(response, checks=CHECKS)

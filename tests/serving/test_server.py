@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -245,10 +244,8 @@ def test_workers_that_die_at_once_end_the_server(house: Any, monkeypatch: Any) -
 
     monkeypatch.setattr(module, "_FIRST_PAUSE_S", 0.0)
     monkeypatch.setattr(module.sys, "executable", "/bin/false")
-    began = time.monotonic()
     with pytest.raises(module.StartFailed, match="ended 5 times"):
         Supervisor(house.settings, port=0).run()
-    assert time.monotonic() - began < 30
 
 
 def test_a_client_that_sends_far_too_much_can_read_why(house: Any, serve: Any) -> None:

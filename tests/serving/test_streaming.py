@@ -158,6 +158,33 @@ async def test_a_client_that_leaves_stops_the_work(house: Any) -> None:
     assert worker.counters.series("churn", 1, "live", ()).rows == 0
 
 
+async def test_a_client_that_never_reads_gives_its_place_back(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it has sent everything, or waits to send more."""
+    monkeypatch.setattr(streaming, "STALL_S", 0.05)
+    monkeypatch.setattr(streaming, "BLOCK_ROWS", 1)
+    house.deploy()
+    worker = house.worker()
+    lane: Lane = build(worker)
+    scope = {"type": "http", "path": PATH, "method": "POST",
+             "headers": [(b"content-type", b"application/x-ndjson")]}  # fmt: skip
+
+    async def never(message: Any) -> None:
+        await asyncio.Event().wait()
+
+    for most_waiting in (streaming.MOST_WAITING, 10):
+        monkeypatch.setattr(streaming, "MOST_WAITING", most_waiting)
+        messages = [{"type": "http.request", "body": body_of([ROW] * 3)}]
+
+        async def receive(messages: list[Any] = messages) -> Any:
+            return messages.pop(0)
+
+        await asyncio.wait_for(lane(scope, receive, never), 20)
+    assert worker.counters.totals["disconnected", ""] == 2
+    assert lane.waiting() == 0
+
+
 async def test_answers_wait_on_disk_and_no_more_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "MOST_WAITING", 10)
     backlog = Backlog()

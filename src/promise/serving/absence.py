@@ -40,6 +40,9 @@ def nothing_live(endpoint: Endpoint) -> Refused:
 def not_loaded(endpoint: Endpoint, number: int | None = None) -> Refused:
     """Return the refusal of a model, or one version of it, that is not in memory."""
     name, failed = endpoint.name, endpoint.failed or {}
+    if endpoint.noun and endpoint.versions:
+        detail = f"{name} answers with lists: GET /v1/models/{name}/{endpoint.noun}/ID."
+        return Refused(409, "model answers lists", detail)
     what = name if number is None else f"version {number} of {name}"
     if endpoint.loading or (number is not None and number not in failed):
         detail = f"{what} is being loaded; send it again shortly."

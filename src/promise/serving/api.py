@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from promise.clock import Clock
 from promise.errors import near
+from promise.pipeline.finding import NOUNS
 from promise.serving.arrivals import Disconnected
 from promise.serving.auth import Need, authorise
 from promise.serving.call import Call, Reply, answer, as_response, read_body
@@ -49,10 +50,12 @@ def build_api(worker: Worker, *, clock: Clock | None = None) -> FastAPI:
     app.openapi = rest.describe  # type: ignore[method-assign]
     for operation in OPERATIONS:
         run = rest.runner(operation)
-        if run is not None:
+        if run is None:
+            continue
+        for path, named in _paths(operation):
             app.add_api_route(
-                operation.path,
-                rest.endpoint(operation, run),
+                path,
+                rest.endpoint(operation, run, named),
                 methods=[operation.method],
                 name=operation.id,
                 include_in_schema=False,
@@ -60,6 +63,19 @@ def build_api(worker: Worker, *, clock: Clock | None = None) -> FastAPI:
     app.add_exception_handler(HTTPException, _refuse_route)
     app.add_exception_handler(Exception, _refuse_unforeseen)
     return app
+
+
+def _paths(operation: Operation) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the paths of an operation, one for each noun, with what they stand for.
+
+    An id of a list may hold a slash: servers decode paths before they are routed.
+    """
+    if "{noun}" not in operation.path:
+        yield operation.path, {}
+        return
+    for path in dict.fromkeys((operation.path, operation.path.replace("{id}", "{id:path}"))):
+        for noun in NOUNS:
+            yield path.replace("{noun}", noun), {"noun": noun}
 
 
 @dataclass
@@ -94,15 +110,21 @@ class _Rest:
             self._described = (snapshot, document(snapshot))
         return self._described[1]
 
-    def endpoint(self, operation: Operation, run: Run) -> Respond:
-        """Return a route's function: authorised, bounded, answered; every error is a problem."""
+    def endpoint(self, operation: Operation, run: Run, named: Mapping[str, str]) -> Respond:
+        """Return a route's function: authorised, bounded, answered; every error is a problem.
+
+        Parameters
+        ----------
+        named
+            What the path stands for beside its parameters.
+        """
 
         async def respond(request: Request) -> Response:
             try:
                 self._admit(request, operation.scope)
                 self.in_flight += 1
                 try:
-                    call = await self._call(request, operation)
+                    call = await self._call(request, operation, named)
                     return await answer(call, run, threads=self._threads(operation))
                 finally:
                     self.in_flight -= 1
@@ -135,7 +157,7 @@ class _Rest:
         if found is not None:
             raise found
 
-    async def _call(self, request: Request, operation: Operation) -> Call:
+    async def _call(self, request: Request, operation: Operation, named: Mapping[str, str]) -> Call:
         began_s, limits = self.clock.monotonic(), self.worker.limits
         told = request.headers.get(DEADLINE.name) if DEADLINE in operation.parameters else None
         return Call(
@@ -143,7 +165,7 @@ class _Rest:
             clock=self.clock,
             catalogue=self.catalogue,
             snapshot=self.worker.runtime.snapshot,
-            path=request.path_params,
+            path={**request.path_params, **named},
             query=dict(request.query_params),
             headers=request.headers,
             until_s=began_s + limits.deadline_of(told) * 1e-3,

@@ -80,11 +80,15 @@ class LabelsAnswer(Struct):
 
 
 class EventSent(Struct, forbid_unknown_fields=True):
-    """Something that happened to an entity; the same `event_id` again changes nothing."""
+    """Something that happened; the same `event_id` again changes nothing.
+
+    `other` is whom the entity did it to, for models that answer with lists.
+    """
 
     event_id: Text | int
     entity: Text | int
     type: Text
+    other: Text | int | None = None
     at: Time | None = None
     payload: dict[str, Any] | None = None
 
@@ -95,7 +99,7 @@ class EventsSent(Struct, forbid_unknown_fields=True):
     events: Annotated[list[EventSent], Meta(max_length=MOST)]
 
 
-class EventKept(Struct):
+class EventKept(Struct, omit_defaults=True):
     """An event as it is kept."""
 
     number: int
@@ -104,14 +108,45 @@ class EventKept(Struct):
     type: str
     at: str
     received_at: str
+    other: str = ""
 
 
-class EventsAnswer(Struct):
-    """How many events were new, and how many were known already."""
+class EventsAnswer(Struct, omit_defaults=True):
+    """How many events were new, and how many were known already.
+
+    `forgotten` counts those that tell of somebody who was deleted; they are left out.
+    """
 
     accepted: Count
     unchanged: Count
     events: list[EventKept]
+    forgotten: Count = 0
+
+
+class ListAnswer(Struct):
+    """Who or what suits somebody, best first, and under which id that is logged.
+
+    `cold_start` is true where nobody has told of them; `cached`, `stale` and `fallback` are there
+    where they apply.
+    """
+
+    model: str
+    version: int
+    id: str | None
+    items: list[dict[str, Any]]
+    cold_start: bool
+    exposure: str
+
+
+class ForgottenAnswer(Struct):
+    """Somebody was deleted: rows of the database, and places in this machine's logs."""
+
+    model: str
+    noun: str
+    deleted: bool
+    events: Count
+    labels: Count
+    mentions: Count
 
 
 class ExplanationAnswer(Struct):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
@@ -66,6 +66,7 @@ class Reply:
     content: Any
     status: int = 200
     media_type: str = "application/json"
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
 
 def as_response(refused: Problem) -> Response:
@@ -143,7 +144,9 @@ async def answer(
     reply = made if isinstance(made, Reply) else Reply(made)
     content = reply.content
     raw = content if isinstance(content, bytes) else _ENCODER.encode(content)
-    return Response(raw, status_code=reply.status, media_type=reply.media_type)
+    response = Response(raw, status_code=reply.status, media_type=reply.media_type)
+    response.raw_headers.extend(reply.headers)
+    return response
 
 
 async def _made(

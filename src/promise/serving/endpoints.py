@@ -28,6 +28,10 @@ class Endpoint:
         Versions that could not be loaded, with the reason.
     loading
         Whether its versions are being loaded for the first time.
+    workload
+        Of its versions.
+    noun
+        What its lists are asked for by; empty where it answers rows.
     """
 
     name: str
@@ -38,6 +42,8 @@ class Endpoint:
     targets: tuple[float, ...] = ()
     failed: Mapping[int, str] | None = None
     loading: bool = False
+    workload: str = ""
+    noun: str = ""
 
     @property
     def settled(self) -> bool:

@@ -59,7 +59,7 @@ class ExactReasons:
     log
         Returns where they are told.
     dropped
-        Told how many owed rows found no room, with their model.
+        Told of each owed row that found no room or could not be told, with its model.
     """
 
     def __init__(self, log: Callable[[], SeenLog], dropped: Callable[[str], None]) -> None:
@@ -129,6 +129,9 @@ class ExactReasons:
                 self._tell(rows)
             except Exception as error:  # one version's failure must not silence the others
                 _LOG.warning("contributions failed: %s", error)
+                for row in rows:
+                    if row.score >= LEAST_SCORE:
+                        self._dropped(row.model)
             self._stop.wait(_PAUSE_S if rows[0].score < LEAST_SCORE else 0.0)
 
     def _next(self) -> list[_Row]:

@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from promise.errors import DataError
 from promise.pipeline.json_text import read_json
+from promise.pipeline.order import Workload, lists_workload
 from promise.records.events import Event
 from promise.records.labels import Label
 from promise.serving.bodies import (
@@ -24,6 +25,7 @@ from promise.serving.bodies import (
 )
 from promise.serving.call import Call, absent, converted
 from promise.serving.keyed_feedback import check_events, feed_events, feed_labels
+from promise.serving.people_events import check_told
 from promise.serving.problems import Refused
 from promise.state.moments import maybe_text, to_text
 
@@ -97,14 +99,25 @@ def accept_events(call: Call) -> EventsAnswer:
         raise absent(call, name)
     sent = _events(read_json(call.body))
     told = [msgspec.structs.asdict(one) for one in sent]
-    check_events(call, name, [call.catalogue.events.read(name, one) for one in told])
-    kept = call.catalogue.events.add(name, told)
+    check_told(name, _lists(call, name), told)
+    events = call.catalogue.events
+    check_events(call, name, [events.read(name, one, place) for place, one in enumerate(told)])
+    kept = events.add(name, told)
     feed_events(call, name, kept.events)
     return EventsAnswer(
         accepted=kept.added,
         unchanged=len(kept.events) - kept.added,
         events=[_event_kept(event) for event in kept.events],
+        forgotten=kept.forgotten,
     )
+
+
+def _lists(call: Call, name: str) -> Workload | None:
+    """Return the workload of a model that answers with lists; None of any other."""
+    endpoint = call.snapshot.endpoints.get(name)
+    if endpoint is not None:
+        return lists_workload(endpoint.workload)
+    return lists_workload(call.catalogue.registry.versions(name)[-1].workload)
 
 
 def _events(body: Any) -> list[EventSent]:
@@ -120,6 +133,7 @@ def _event_kept(event: Event) -> EventKept:
         event_id=event.event_id,
         entity=event.entity,
         type=event.type,
+        other=event.other,
         at=to_text(event.at),
         received_at=to_text(event.received_at),
     )

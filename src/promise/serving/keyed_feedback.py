@@ -1,20 +1,42 @@
-"""Events and labels that come back, told to the event store of models that read keyed features."""
+"""Events and labels that come back, told to the event store of models that read keyed features.
+
+They are told whether or not a version is loaded: what servers missed while none was would be
+missing from every entity's state for good.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from promise.errors import DataError
+from promise.data.answer import Answer
+from promise.errors import DataError, PromiseError
 from promise.features.event import Event as Keyed
 from promise.features.event import micros_of, refuse_future
 from promise.features.feed import label_name
+from promise.features.incoming import EventReader
+from promise.features.keyed import Keyed as KeyedFeatures
+from promise.features.model_views import ModelViews
 from promise.features.windows import duration_us
+from promise.pipeline.artifact import read_manifest
+from promise.pipeline.keyed_stage import KeyedStage, keyed_stage
 from promise.records.events import Event
 from promise.records.given import truth_code
 from promise.records.labels import Label
+from promise.registry.registry import Registry
 from promise.serving.call import Call
 from promise.serving.endpoints import Endpoint
 from promise.serving.keyed_desk import KeyedDesk
+
+
+@dataclass(frozen=True)
+class _Side:
+    """What a model keeps of events, how it reads them, and what its labels may say."""
+
+    views: ModelViews
+    reader: EventReader
+    answer: Answer
 
 
 def check_events(call: Call, name: str, sent: Sequence[Event]) -> None:
@@ -25,13 +47,13 @@ def check_events(call: Call, name: str, sent: Sequence[Event]) -> None:
     DataError
         When one lies in the future or a value cannot be read; it is named.
     """
-    desk = _desk(call, name)
-    if desk is None:
+    side = _side(call, name)
+    if side is None:
         return
     now_us, skew_us = micros_of(call.clock.now()), duration_us(call.worker.settings.skew)
     for number, event in enumerate(sent):
         try:
-            refuse_future(_told(desk, event), now_us, skew_us)
+            refuse_future(_told(side, event), now_us, skew_us)
         except DataError as error:
             raise DataError(f"event {number}: {error}") from error
 
@@ -44,12 +66,12 @@ def feed_events(call: Call, name: str, kept: Sequence[Event]) -> None:
     StateError
         When the store is away: sent again, the events count once.
     """
-    desk = _desk(call, name)
-    if desk is None:
+    side = _side(call, name)
+    if side is None:
         return
-    feed = call.worker.answering.keyed.feed(desk.views)
+    feed = call.worker.answering.keyed.feed(side.views)
     for event in kept:
-        feed.event(_told(desk, event))
+        feed.event(_told(side, event))
 
 
 def feed_labels(call: Call, kept: Sequence[Label]) -> None:
@@ -65,11 +87,14 @@ def feed_labels(call: Call, kept: Sequence[Label]) -> None:
     """
     for name, endpoint in call.snapshot.endpoints.items():
         own = [label for label in kept if label.model in ("", name)]
-        desk = KeyedDesk.of(endpoint) if own else None
-        if desk is None:
+        side = _side(call, name) if own else None
+        if side is None:
+            if own and _is_keyed(call, endpoint):
+                for _ in (label for label in own if label.model == name):
+                    call.worker.counters.count("labels_unmatched", name)
             continue
-        feed = call.worker.answering.keyed.feed(desk.views)
-        for label, value in _valued(own, endpoint):
+        feed = call.worker.answering.keyed.feed(side.views)
+        for label, value in _valued(own, side.answer):
             known = feed.label(
                 label.prediction_id,
                 value,
@@ -80,21 +105,63 @@ def feed_labels(call: Call, kept: Sequence[Label]) -> None:
                 call.worker.counters.count("labels_unmatched", name)
 
 
-def _told(desk: KeyedDesk, event: Event) -> Keyed:
-    return desk.reader().told(event.event_id, event.entity, micros_of(event.at), event.payload)
+def _told(side: _Side, event: Event) -> Keyed:
+    return side.reader.told(event.event_id, event.entity, micros_of(event.at), event.payload)
 
 
-def _desk(call: Call, name: str) -> KeyedDesk | None:
+def _side(call: Call, name: str) -> _Side | None:
+    """Return the keyed side of a model; None where it has none, or none that can be read."""
     endpoint = call.snapshot.endpoints.get(name)
-    return None if endpoint is None else KeyedDesk.of(endpoint)
+    if endpoint is None:
+        return None
+    desk = KeyedDesk.of(endpoint)
+    if desk is not None:
+        live = endpoint.versions.get(endpoint.route.live or 0)
+        lead = live if live is not None else endpoint.versions[next(iter(desk.readers))]
+        return _Side(desk.views, desk.reader(), lead.pipeline.task.answer)
+    stages: dict[int, KeyedStage] = {}
+    for number, folder in _unloaded(call, endpoint):
+        try:
+            found = keyed_stage(folder)
+        except PromiseError:
+            continue
+        if found is not None:
+            stages[number] = found
+    if not stages:
+        return None
+    lead_stage = stages.get(endpoint.route.live or 0, next(iter(stages.values())))
+    views = ModelViews(name, {number: stage.keyed for number, stage in stages.items()})
+    return _Side(views, lead_stage.reader, lead_stage.answer)
 
 
-def _valued(labels: Sequence[Label], endpoint: Endpoint) -> Iterator[tuple[Label, float]]:
-    """Yield labels with their codes, as the live version's outcomes tell them."""
-    live = endpoint.versions.get(endpoint.route.live or 0)
-    if live is None:
+def _is_keyed(call: Call, endpoint: Endpoint) -> bool:
+    """Say whether a version that could not be loaded reads keyed features, as far as is known."""
+    for _, folder in _unloaded(call, endpoint):
+        try:
+            stages = read_manifest(folder)["stages"]
+        except PromiseError:
+            continue
+        if stages.get("featurize", {}).get("kind") == KeyedFeatures.kind:
+            return True
+    return False
+
+
+def _unloaded(call: Call, endpoint: Endpoint) -> Iterator[tuple[int, Path]]:
+    """Yield the folders of versions on the route that are not loaded."""
+    missing = [number for number in endpoint.route.loaded if number not in endpoint.versions]
+    if not missing:
         return
+    registry = replace(Registry.open(call.worker.settings), database=call.worker.database)
+    for number in missing:
+        try:
+            yield number, registry.get(f"{endpoint.name}@{number}").folder
+        except PromiseError:
+            continue
+
+
+def _valued(labels: Sequence[Label], answer: Answer) -> Iterator[tuple[Label, float]]:
+    """Yield labels with their codes, as a version's outcomes tell them."""
     for label in labels:
-        code = truth_code(label.value, live.pipeline.task.answer)
+        code = truth_code(label.value, answer)
         if code is not None:
             yield label, float(code)

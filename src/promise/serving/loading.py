@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from itertools import islice
@@ -21,15 +22,19 @@ from promise.pipeline.artifact import (
 )
 from promise.pipeline.as_sent import golden_bodies
 from promise.pipeline.bind import Bound, bind, heuristic_answer
-from promise.pipeline.order import workload_named
+from promise.pipeline.finding import Asked
+from promise.pipeline.order import Workload, lists_workload, workload_named
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.policy import PREDICTION, Threshold
 from promise.pipeline.rehearsal import Rehearsal
 from promise.pipeline.task import Task
+from promise.records.events import Events
 from promise.registry.versions import Version
-from promise.state.files import sha256
+from promise.serving.finding import Follower
+from promise.state.files import check_digests, sha256
 
 _WARM_ROWS = 50
+_WARM_LISTS = 5
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ class Loaded:
         How long an answer may be kept, as the workload declares it; 0 for never.
     one_ms
         What one row took when it was warmed, at the median.
+    follower
+        What answers with lists; None where rows are answered.
     """
 
     version: Version
@@ -57,6 +64,7 @@ class Loaded:
     heuristic: dict[str, Any] | None = None
     cache_s: float = 0.0
     one_ms: float = 0.0
+    follower: Follower | None = None
 
     @property
     def schema(self) -> Schema:
@@ -80,8 +88,13 @@ class Remains:
     heuristic: dict[str, Any] | None
 
 
-def load_version(version: Version) -> Loaded:
+def load_version(version: Version, events: Events | None = None) -> Loaded:
     """Load a version for serving.
+
+    Parameters
+    ----------
+    events
+        The log that versions follow which answer with lists.
 
     Raises
     ------
@@ -97,6 +110,9 @@ def load_version(version: Version) -> Loaded:
             f"{version}: its manifest is not the one that was registered; restore the folder "
             "from a backup or train again."
         )
+    lists = lists_workload(version.workload)
+    if lists is not None and events is not None:
+        return _load_lists(version, lists, events)
     pipeline = load_pipeline(folder)
     if isinstance(pipeline.featurize, Keyed):
         views = pipeline.featurize.features.views
@@ -113,13 +129,42 @@ def load_version(version: Version) -> Loaded:
     )
 
 
+def _load_lists(version: Version, workload: Workload, events: Events) -> Loaded:
+    """Open a version's finder, let it take what happened since it was trained, and warm it."""
+    folder, clock = version.folder, events.clock
+    manifest = read_manifest(folder)
+    check_digests(folder, manifest["digests"])
+    assert workload.finder is not None, "it answers with lists"
+    finder = workload.finder(folder)
+    follower = Follower(version.name, finder, events, clock, lifetime_s=workload.cache_s)
+    follower.follow(math.inf)
+    took = []
+    for draw in range(_WARM_LISTS):
+        began = time.perf_counter()
+        finder.find(Asked(None, draw=draw), clock.now())
+        took.append(1e3 * (time.perf_counter() - began))
+    pipeline = _without_stages(Task.from_json(manifest["task"]))
+    return Loaded(
+        version=version,
+        pipeline=pipeline,
+        bound=bind(pipeline),
+        fingerprint=version.digest[:16],
+        cache_s=workload.cache_s,
+        one_ms=float(np.median(took)),
+        follower=follower,
+    )
+
+
+def _without_stages(task: Task) -> Pipeline:
+    """Return a pipeline that stands for its task alone."""
+    return Pipeline(task=task, score=_NoScore(), decide=Threshold(task.answer))  # type: ignore[arg-type]
+
+
 def remains_of(version: Version) -> Remains | None:
     """Return what the manifest alone allows to answer; None where it is damaged too."""
     try:
         task = Task.from_json(read_manifest(version.folder)["task"])
-        heuristic = _heuristic(
-            Pipeline(task=task, score=_NoScore(), decide=Threshold(task.answer))  # type: ignore[arg-type]
-        )
+        heuristic = _heuristic(_without_stages(task))
     except (PromiseError, OSError, KeyError, ValueError, TypeError):
         return None
     return Remains(task.request, heuristic)

@@ -83,6 +83,13 @@ _PROCESS_GAUGES = {
 }  # fmt: skip
 
 
+_TEXT_COUNTS = {
+    "texts_found": "Texts whose vector the cache had.",
+    "texts_computed": "Texts whose vector an encoder computed.",
+    "texts_seconds": "Seconds that encoders computed.",
+}
+
+
 @dataclass
 class MetricsPage:
     """Renders the page; keeps the last known verdicts for times without a database."""
@@ -250,6 +257,16 @@ def _route_families(snapshot: Snapshot) -> Iterator[Metric]:
 
 def _process_families(standing: list[Standing]) -> Iterator[Metric]:
     yield from _gauges(_PROCESS_GAUGES, standing)
+    for part, text in _TEXT_COUNTS.items():
+        family = CounterMetricFamily(f"promise_{part}", text, labels=("slot",))
+        for one in standing:
+            family.add_metric((str(one.slot),), getattr(one, part))
+        yield family
+    yield _gauge(
+        "promise_texts_cache_bytes",
+        "What the cache of texts holds.",
+        {one.slot: one.texts_cache_mb * 2**20 for one in standing},
+    )
     yield _gauge(
         "promise_worker_pss_bytes",
         "Memory of a worker, shared pages counted by their share.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 from starlette.concurrency import run_in_threadpool
 
-from promise.data.answer import Class, Decision
+from promise.data.answer import Class, Decision, Labels
 from promise.errors import DataError, near
 from promise.pipeline.answers import MANY_CLASSES, TOP
 from promise.pipeline.decision import SCORE
@@ -199,12 +200,14 @@ def _answer(desk: Desk, sent: InferSent, answered: Answered) -> InferAnswer:
 def _classes(desk: Desk, number: int) -> tuple[str, ...]:
     loaded = desk.endpoint.versions.get(number)
     answer = None if loaded is None else loaded.pipeline.task.answer
+    if isinstance(answer, Labels):
+        return answer.labels
     return answer.classes if isinstance(answer, Class) else ()
 
 
 def _tensors(classes: Sequence[str], answered: Answered) -> dict[str, TensorAnswer]:
     answers = answered.answers
-    predictions = [answer[PREDICTION] for answer in answers]
+    predictions = [_plain(answer[PREDICTION]) for answer in answers]
     text = any(isinstance(value, str) for value in predictions)
     found = [
         TensorAnswer(PREDICTION, [len(answers)], "BYTES" if text else "FP64", predictions),
@@ -213,6 +216,11 @@ def _tensors(classes: Sequence[str], answered: Answered) -> dict[str, TensorAnsw
         TensorAnswer(IDS, [len(answers)], "BYTES", list(answered.ids)),
     ]
     return {tensor.name: tensor for tensor in found}
+
+
+def _plain(value: Any) -> Any:
+    """Return a prediction as a tensor holds it: several labels as a JSON list."""
+    return json.dumps(value) if isinstance(value, list) else value
 
 
 def _probabilities(
@@ -252,10 +260,11 @@ def _outputs(loaded: Loaded) -> list[TensorMetadata]:
             score,
             TensorMetadata(IDS, "BYTES", [-1]),
         ]
-    if not isinstance(answer, Class):
+    if not isinstance(answer, Class | Labels):
         return [TensorMetadata(PREDICTION, "FP64", [-1]), TensorMetadata(IDS, "BYTES", [-1])]
-    probability = [TensorMetadata(PROBABILITY, "FP64", [-1, answer.n_classes])]
-    if answer.n_classes > MANY_CLASSES:
+    n_known = len(answer.labels) if isinstance(answer, Labels) else answer.n_classes
+    probability = [TensorMetadata(PROBABILITY, "FP64", [-1, n_known])]
+    if n_known > MANY_CLASSES:
         probability = [
             TensorMetadata(CLASSES, "BYTES", [-1, TOP]),
             TensorMetadata(PROBABILITY, "FP64", [-1, TOP]),

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from promise.pipeline.answers import answer_schema
+from promise.pipeline.finding import NOUNS
 from promise.pipeline.pipeline import Pipeline
 from promise.serving.auth import Need
 from promise.serving.endpoints import Snapshot
@@ -23,6 +24,8 @@ _SUMMARY = (
 _PATH_PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "name": ("The model's name.", {"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,62}$"}),
     "version": ("A version's number.", {"type": "integer", "minimum": 1}),
+    "noun": ("What the model answers for.", {"enum": list(NOUNS)}),
+    "id": ("As the caller knows them.", {"type": "string", "minLength": 1, "maxLength": 200}),
 }
 _WITH_BODY = {
     408: "The body came too slowly.",
@@ -70,6 +73,11 @@ def document(snapshot: Snapshot) -> dict[str, Any]:
             if operation.rows:
                 path = operation.path.replace("{name}", name)
                 paths[path] = {"post": _of_model(operation, name, "rows" in pipeline.task.request)}
+    for name, endpoint in sorted(snapshot.endpoints.items()):
+        for operation in OPERATIONS if endpoint.noun else ():
+            if "{noun}" in operation.path:
+                path = operation.path.replace("{name}", name).replace("{noun}", endpoint.noun)
+                paths.setdefault(path, {})[operation.method.lower()] = _of_lists(operation, name)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Promise", "version": version("promise-ml"), "description": _SUMMARY},
@@ -129,6 +137,17 @@ def _of_model(operation: Operation, name: str, rows_is_field: bool) -> dict[str,
     made["requestBody"] = _body(one if rows_is_field else {"anyOf": [one, several]})
     if operation is PREDICT:
         made["responses"]["200"] = _answer(_ref(f"{name}.Predictions"))
+    return made
+
+
+def _of_lists(operation: Operation, name: str) -> dict[str, Any]:
+    """Return an operation on the lists of one model."""
+    made = _operation(operation)
+    made["operationId"] = f"{operation.id}_{re.sub(r'[^a-z0-9]', '_', name)}"
+    made["summary"] = f"{operation.about}: {name}"
+    made["tags"] = [name]
+    chosen = ("name", "noun")
+    made["parameters"] = [one for one in made["parameters"] if one["name"] not in chosen]
     return made
 
 

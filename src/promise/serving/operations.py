@@ -9,13 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from promise.serving import bodies, compatible, oip
+from promise.pipeline.finding import MOST
+from promise.serving import bodies, compatible, oip, people
 from promise.serving.about import list_models, show_model, show_status, show_version
 from promise.serving.auth import Need
 from promise.serving.call import Call
 from promise.serving.explanations import explain_rows
 from promise.serving.feedback import accept_events, accept_labels
 from promise.serving.health import show_alive, show_ready
+from promise.serving.people_asked import ListSent
+from promise.serving.review import MOST_SHOWN, ORDERS, SHOWN, ReviewAnswer, show_review
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,36 @@ AT = Parameter(
     "A moment in ISO 8601 with its zone; now without it.",
     {"type": "string", "format": "date-time", "maxLength": 40},
 )
+TO_REVIEW = Parameter(
+    "limit",
+    "query",
+    "At most so many answers.",
+    {"type": "integer", "minimum": 1, "maximum": MOST_SHOWN, "default": SHOWN},
+)
+REVIEW_ORDER = Parameter(
+    "order",
+    "query",
+    "Which come first: the oldest, or those that the model was least certain of.",
+    {"enum": list(ORDERS), "default": "oldest"},
+)
+WANTED = Parameter(
+    "limit",
+    "query",
+    "How many are wanted.",
+    {"type": "integer", "minimum": 1, "maximum": MOST, "default": 20},
+)
+EXCLUDE = Parameter(
+    "exclude",
+    "query",
+    "Ids that are not wanted, with commas between; all other parameters are filters.",
+    {"type": "string", "maxLength": 10_000},
+)
+FEATURES = Parameter(
+    "features",
+    "query",
+    "Whether each item comes with the values that it was ranked by.",
+    {"type": "boolean", "default": False},
+)
 LIMIT = Parameter(
     "limit",
     "query",
@@ -145,6 +178,11 @@ OPERATIONS: tuple[Operation, ...] = (
         refuses={**INVALID, **DATABASE},
     ),
     Operation(
+        "GET", "/v1/models/{name}/review", "review", "feedback", show_review, ReviewAnswer, "label",
+        parameters=(TO_REVIEW, REVIEW_ORDER),
+        refuses={**DATABASE, **UNKNOWN_MODEL, 422: "A parameter does not fit."},
+    ),
+    Operation(
         "POST", "/v1/models/{name}/events", "events", "feedback", accept_events,
         bodies.EventsAnswer, "label", sends=(bodies.EventSent, bodies.EventsSent),
         parameters=(DEADLINE,),
@@ -152,6 +190,26 @@ OPERATIONS: tuple[Operation, ...] = (
             **INVALID, **DATABASE, **UNKNOWN_MODEL,
             409: "An event id is known with another content.",
         },
+    ),
+    Operation(  # before lists: an id may hold a slash
+        "GET", "/v1/models/{name}/{noun}/{id}/similar", "similar", "lists", people.list_similar,
+        bodies.ListAnswer, "predict", parameters=(WANTED, DEADLINE),
+        refuses={**NOT_LIVE, **NOT_READY, **LATE, 422: "A parameter does not fit."},
+    ),
+    Operation(
+        "GET", "/v1/models/{name}/{noun}/{id}", "list", "lists", people.list_for,
+        bodies.ListAnswer, "predict", parameters=(WANTED, EXCLUDE, FEATURES, DEADLINE),
+        refuses={**NOT_LIVE, **NOT_READY, **LATE, 422: "A parameter does not fit."},
+    ),
+    Operation(
+        "POST", "/v1/models/{name}/{noun}", "list_for_profile", "lists", people.list_for_profile,
+        bodies.ListAnswer, "predict", sends=(ListSent,), parameters=(DEADLINE,),
+        refuses={**INVALID, **NOT_LIVE, **NOT_READY, **LATE},
+    ),
+    Operation(
+        "DELETE", "/v1/models/{name}/{noun}/{id}", "forget", "lists", people.forget,
+        bodies.ForgottenAnswer, "admin", parameters=(DEADLINE,),
+        refuses={**NOT_LIVE, **DATABASE, 422: "The id does not fit."},
     ),
     Operation(
         "GET", "/v1/models", "list_models", "models", list_models, bodies.ModelsAnswer,

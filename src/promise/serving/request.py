@@ -11,7 +11,8 @@ from promise.data.columns import FloatArray
 from promise.serving.intake import Intake, Row
 from promise.serving.keyed_rows import SeenRows
 
-_encode = msgspec.json.Encoder().encode
+encode = msgspec.json.Encoder().encode
+"""Writes a value as the log's lines hold it."""
 _NULL = b"null"
 
 LINE = b'{"id":"%b",%b%.6f,"ms":%.3f,"entity":%b,"row":%b,"answer":%b,"source":"%b"}'
@@ -70,7 +71,7 @@ class Request:
 
     def logged_entity(self) -> bytes:
         """Return the entity as JSON."""
-        return _NULL if self.entity is None else _encode(self.entity)
+        return _NULL if self.entity is None else encode(self.entity)
 
     def logged_rows(self, number: int) -> Sequence[bytes]:
         """Return each row as JSON, with the fields of the version that is said to answer.
@@ -85,4 +86,4 @@ class Request:
             rows = self.rows_for(number)
         assert rows is not None, "a request fits the version that leads its intake"
         names = self.intake.names(number)
-        return [_encode(dict(zip(names, row, strict=True))) for row in rows]
+        return [encode(dict(zip(names, row, strict=True))) for row in rows]

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from promise.clock import Clock, SystemClock
 from promise.data.schema import Schema
 from promise.errors import PromiseError
+from promise.pipeline.order import lists_workload
 from promise.promises.measures import latency_targets
 from promise.registry.keys import Keys
 from promise.registry.lifecycle import Lifecycle, Route
@@ -178,7 +179,9 @@ class Runtime:
         shelf.order(self._known.versions[f"{name}@{number}"] for number in route.loaded)
         keys = [(name, number) for number in route.loaded]
         if any(key not in shelf.loaded and key not in shelf.failed for key in keys):
-            return now.get(name) or Endpoint(name, route, {}, loading=True)
+            return now.get(name) or Endpoint(
+                name, route, {}, loading=True, workload=self._workload(name), noun=self._noun(name)
+            )
         versions = {key[1]: shelf.loaded[key] for key in keys if key in shelf.loaded}
         failed = {n: shelf.failed[name, n].reason for n in route.loaded if n not in versions}
         targets = self._known.targets.get(name, ())
@@ -196,10 +199,26 @@ class Runtime:
             heuristic=next((one for one in heuristics if one is not None), None),
             targets=targets,
             failed=failed or None,
+            workload=self._workload(name),
+            noun=self._noun(name),
         )
 
+    def _workload(self, name: str) -> str:
+        """Return what the versions of a name are for; empty where none is named."""
+        loaded = self._known.routes[name].loaded
+        return self._known.versions[f"{name}@{loaded[0]}"].workload if loaded else ""
+
+    def _noun(self, name: str) -> str:
+        lists = lists_workload(self._workload(name))
+        return "" if lists is None else lists.noun
+
     def _intake(self, name: str, route: Route, before: Endpoint | None) -> Intake | None:
-        """Return what reads requests: led by the live version, or by who may answer for it."""
+        """Return what reads requests: led by the live version, or by who may answer for it.
+
+        None for a model that answers with lists.
+        """
+        if self._noun(name):
+            return None
         schemas = dict(self._schemas(name, route))
         order = (route.live, route.standby, *route.loaded)
         lead = next((number for number in order if number in schemas), None)

@@ -25,6 +25,7 @@ from promise.records.counters import Counters
 from promise.records.evidence import EvidenceStore
 from promise.records.given import as_answered
 from promise.records.labels import Labels
+from promise.records.machine import home_slot, machine_id
 from promise.records.owners import Owners
 from promise.records.predictions import PredictionLog
 from promise.records.publishing import CountsPublisher
@@ -33,6 +34,7 @@ from promise.serving.backlog import take_last
 from promise.serving.cache import ResponseCache
 from promise.serving.lane import Lane
 from promise.serving.limits import Limits
+from promise.serving.people_upkeep import Upkeep
 from promise.serving.protocol import IDLE_S, TimedProtocol, hang_up_on_slow
 from promise.serving.runtime import Runtime
 from promise.serving.standing import Standing
@@ -77,7 +79,7 @@ def open_worker(
         database=database,
         runtime=runtime,
         counters=Counters(settings.run, slot),
-        log=PredictionLog(settings.records, str(slot), clock=clock),
+        log=PredictionLog(settings.records, home_slot(settings, slot), clock=clock),
         labels=Labels(database, clock, owners=owners, normalise=answered),
         evidence=EvidenceStore(database, clock),
         limits=limits,
@@ -124,7 +126,9 @@ class Publisher:
 
     def __init__(self, worker: Worker, *, every_s: float = _PUBLISH_S) -> None:
         self._worker = worker
-        self._counts = CountsPublisher(worker.counters, worker.evidence, worker.clock)
+        self._counts = CountsPublisher(
+            worker.counters, worker.evidence, worker.clock, machine=machine_id(worker.settings)
+        )
         self._every_s, self._stop = every_s, threading.Event()
         self._thread = threading.Thread(target=self._run, name="promise-publish", daemon=True)
 
@@ -242,6 +246,7 @@ async def _serve(
             hang_up_on_slow(server.server_state.connections, read_s=worker.limits.read_s)
         ),
         *([loop.create_task(worker.answering.keyed.upkeep())] if worker.slot == 0 else []),
+        loop.create_task(Upkeep(worker).run()),
         loop.create_task(_tell_ready(worker, on_ready)),
         loop.create_task(_follow_parent(parent, drain)),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING
 
 from promise.errors import DataError
@@ -29,6 +30,16 @@ class Shadowing:
         self._worker, self._threads = worker, threads
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def begin(self, post: Post, work: Coroutine[None, None, None]) -> None:
+        """Let a version answer behind a response; what finds no place is dropped and counted."""
+        if len(self._tasks) >= _AT_ONCE:
+            self._worker.counters.count("shadow_dropped", post.model)
+            work.close()
+            return
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def follow(self, post: Post, request: Request, ids: list[str]) -> None:
         """Let the shadow answer a request that was answered just now.
 
@@ -38,7 +49,7 @@ class Shadowing:
         if post.loaded is None:
             post.series.failed(0.0)
             return
-        if len(self._tasks) >= _AT_ONCE or len(request.rows) > _ROWS:
+        if len(request.rows) > _ROWS:
             self._worker.counters.count("shadow_dropped", post.model)
             return
         if request.rows_for(post.number) is None:
@@ -46,9 +57,7 @@ class Shadowing:
             return
         if post.keyed and (request.seen is None or len(request.seen.held) < len(request.rows)):
             return  # the event store was away, for the live version as well
-        task = asyncio.get_running_loop().create_task(self._answer(post, request, ids))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.begin(post, self._answer(post, request, ids))
 
     async def settle(self, *, timeout_s: float | None = None) -> None:
         """Wait for what is on its way."""

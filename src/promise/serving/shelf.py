@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import logging
 import queue
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from promise.clock import Clock
+from promise.records.events import Events
 from promise.registry.registry import Registry
 from promise.registry.versions import Version
 from promise.serving.loading import Loaded, Remains, load_version, remains_of
@@ -18,6 +20,8 @@ _LOG = logging.getLogger(__name__)
 
 _RETRY_S = 5.0
 _RETRY_AT_MOST_S = 60.0
+
+_PATH = re.compile(r"(?<![\w.:/])/(?:[^\s/'\",:;()]+/)*([^\s/'\",:;()]+)")
 
 Key = tuple[str, int]
 """Name and number of a version."""
@@ -41,6 +45,18 @@ class Failure:
     wait_s: float
 
 
+def without_paths(reason: str, version: Version) -> str:
+    """Return a reason as anybody may read it: where the server keeps its files is not told.
+
+    Examples
+    --------
+    >>> version = Version("churn", 2, None, "", "/srv/a/churn/2", "", {}, {}, {})
+    >>> without_paths("/srv/a/churn/2: weights/x.txt is gone; see '/etc/promise/a.toml'", version)
+    "churn@2: weights/x.txt is gone; see 'a.toml'"
+    """
+    return _PATH.sub(r"\1", reason.replace(str(version.folder), str(version)))
+
+
 class Shelf:
     """Versions by name and number: loaded, failed, on their way.
 
@@ -56,6 +72,7 @@ class Shelf:
         self.loaded: dict[Key, Loaded] = {}
         self.failed: dict[Key, Failure] = {}
         self._registry, self._clock, self._wake = registry, clock, wake
+        self._events = Events(registry.database, clock)
         self._pending: set[Key] = set()
         self._orders: queue.SimpleQueue[Version | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[Version, Loaded | Failure]] = queue.SimpleQueue()
@@ -120,14 +137,14 @@ class Shelf:
 
     def _outcome(self, version: Version) -> Loaded | Failure:
         try:
-            loaded = load_version(self._registry.fetch(version))
+            loaded = load_version(self._registry.fetch(version), self._events)
         except Exception as error:
             reason = str(error) or type(error).__name__
             _LOG.warning("version %s could not be loaded: %s", version, reason)
             before = self.failed.get((version.name, version.number))
             wait_s = _RETRY_S if before is None else min(2 * before.wait_s, _RETRY_AT_MOST_S)
             again_s = self._clock.monotonic() + wait_s
-            return Failure(reason, remains_of(version), again_s, wait_s)
+            return Failure(without_paths(reason, version), remains_of(version), again_s, wait_s)
         # What lives as long as the server need not be looked at by every collection.
         gc.freeze()
         return loaded

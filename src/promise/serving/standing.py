@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from promise.features.text_cache_shared import shared_stats
 from promise.serving.health import is_ready
 from promise.serving.worker import Worker
 from promise.state.files import write_text
@@ -33,6 +34,9 @@ class Standing:
         Of the prediction log, as `LogStats` has them.
     events_waiting, reasons_waiting
         Events that the event store has not taken, and answers that are owed exact contributions.
+    texts_found, texts_computed, texts_seconds, texts_cache_mb
+        Texts whose vectors the cache had or an encoder computed, what computing took, and what the
+        cache holds.
     """
 
     slot: int
@@ -47,11 +51,15 @@ class Standing:
     log_worst_s: float
     events_waiting: int = 0
     reasons_waiting: int = 0
+    texts_found: int = 0
+    texts_computed: int = 0
+    texts_seconds: float = 0.0
+    texts_cache_mb: float = 0.0
 
     @classmethod
     def of(cls, worker: Worker) -> Standing:
         """Return how this process stands at this moment."""
-        log = worker.log.stats()
+        log, texts = worker.log.stats(), shared_stats()
         return cls(
             slot=worker.slot,
             pid=os.getpid(),
@@ -65,6 +73,10 @@ class Standing:
             log_worst_s=log.worst_s,
             events_waiting=worker.answering.keyed.n_waiting,
             reasons_waiting=worker.answering.keyed.exact.waiting,
+            texts_found=texts.hits,
+            texts_computed=texts.misses,
+            texts_seconds=texts.seconds,
+            texts_cache_mb=texts.memory_mb,
         )
 
     def write(self, folder: Path) -> None:

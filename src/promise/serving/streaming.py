@@ -4,7 +4,8 @@
 answer is one line, `{"id": …, "prediction": …, …}`, in the order of the rows. Rows are answered a
 thousand at a time, routed, counted and logged like those of any batch. What the client has not
 taken yet waits in a temporary file, so that it may send everything before it reads anything; above
-`MOST_WAITING` the server stops reading until the client does. Long rows are answered fewer at a
+`MOST_WAITING` the server stops reading until the client does, and a client that takes nothing for
+`STALL_S` then, or once it has sent everything, is left. Long rows are answered fewer at a
 time, so that they take no more memory than a body may.
 
 A refusal of the first rows is an ordinary problem document. What goes wrong later ends the stream
@@ -40,6 +41,9 @@ CONTENT_TYPE = b"application/x-ndjson"
 BLOCK_ROWS = 1_000
 MOST_WAITING = 1 << 30
 """Bytes of answers that may wait on disk for a client that does not read."""
+
+STALL_S = 60.0
+"""A client that has sent everything, or may not send more, takes some of its answers in so long."""
 
 _IN_MEMORY = 1 << 22
 _CHUNK = 1 << 16
@@ -97,7 +101,7 @@ class Stream:
         try:
             await self._rest(blocks, backlog)
             backlog.close()
-            await sending
+            await _taken(sending, backlog)
         finally:
             sending.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -168,7 +172,7 @@ class Backlog:
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 — `discard` closes it
-        self._taken = self._put = 0
+        self._taken = self._put = self.passed = 0
         self._closed = False
         self._changed = asyncio.Event()
 
@@ -188,6 +192,7 @@ class Backlog:
         self._file.seek(self._taken)
         chunk = self._file.read(_CHUNK)
         self._taken += len(chunk)
+        self.passed += len(chunk)
         if self._taken == self._put:
             self._taken = self._put = 0
             self._file.truncate(0)
@@ -195,9 +200,19 @@ class Backlog:
         return chunk
 
     async def room(self) -> None:
-        """Wait until not too much waits."""
+        """Wait until not too much waits.
+
+        Raises
+        ------
+        Disconnected
+            The client took nothing for `STALL_S`.
+        """
         while self._put - self._taken > MOST_WAITING:
-            await self._change()
+            try:
+                async with asyncio.timeout(STALL_S):
+                    await self._change()
+            except TimeoutError:
+                raise Disconnected from None
 
     def close(self) -> None:
         """Say that nothing more will come."""
@@ -238,6 +253,16 @@ def _lines(answered: Answered) -> bytes:
         b'{"id":"' + id.encode() + b'",' + (one[1:] if end == b"\n" else one[1:-1]) + end
         for id, one in zip(answered.ids, answered.encoded, strict=True)
     )
+
+
+async def _taken(sending: asyncio.Task[None], backlog: Backlog) -> None:
+    """Wait until the client has all answers; one that takes none any more has left."""
+    while not sending.done():
+        passed = backlog.passed
+        await asyncio.wait({sending}, timeout=STALL_S)
+        if not sending.done() and backlog.passed == passed:
+            raise Disconnected
+    await sending
 
 
 async def _send(headers: Headers, backlog: Backlog, send_: Send) -> None:

@@ -10,6 +10,7 @@ from promise.records.counters import Counters
 from promise.records.evidence import EvidenceStore
 from promise.records.labels import Labels
 from promise.records.predictions import PredictionLog
+from promise.records.review import ReviewQueues
 from promise.serving.answering import Answering
 from promise.serving.arrivals import Arrivals
 from promise.serving.cache import ResponseCache
@@ -54,6 +55,11 @@ class Worker:
     def answering(self) -> Answering:
         """How this worker answers rows, whichever protocol they came by."""
         return Answering(self)
+
+    @cached_property
+    def reviews(self) -> ReviewQueues:
+        """What waits for a person, by model."""
+        return ReviewQueues(self.settings.records, self.labels)
 
     @cached_property
     def arrivals(self) -> Arrivals:
