@@ -13,7 +13,6 @@ from promise.features.stores.awaited import Awaited
 from promise.features.stores.memory import MemoryStore
 from promise.features.stores.sqlite import SQLiteStore
 from promise.settings import Settings
-from promise.state.checkpoints import Checkpoints
 from promise.state.database import Database
 
 Kind = Literal["process", "redis", "postgres", "sqlite"]
@@ -131,10 +130,9 @@ def open_store(
         return Opened(store, lane, kept_s, [database.close])
     settings.home.mkdir(parents=True, exist_ok=True)
     database = Database(f"sqlite:///{settings.home.absolute()}/features.db", wait_s=wait_s)
-    checkpoints = Checkpoints(database.engine)
     store = SQLiteStore(database, clock or SystemClock(), lifetimes)
     lane = Awaited(store, timeout_s=wait_s, threads=_SQLITE_THREADS)
-    return Opened(store, lane, kept_s, [checkpoints.close, database.close])
+    return Opened(store, lane, kept_s, [database.close])
 
 
 def _in_process(settings: Settings, clock: Clock | None, lifetimes: Lifetimes) -> MemoryStore:
