@@ -7,12 +7,15 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from tests.state.frozen import frozen_way
 
 from promise.clock import ManualClock
 from promise.errors import StateError
 from promise.pipeline.finding import Asked, Told
 from promise.records.events import Events
 from promise.records.forgotten import Forgotten
+from promise.serving import finding
 from promise.serving.finding import Follower, Found
 from promise.serving.kept_lists import KeptLists
 from promise.state.database import Database
@@ -67,6 +70,25 @@ def test_the_log_is_followed_in_pages_past_what_other_models_told(database: Data
     later = Follower("meet", Counting(2_219), events, clock)
     assert later.follow(1.0) is True
     assert later.number == 2_220
+
+
+def test_a_database_that_hangs_is_not_waited_for_long(
+    postgres_schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "_HEAD_S", 0.2)
+    url = sa.make_url(postgres_schema)
+    with frozen_way(url.host or "127.0.0.1", url.port or 5432) as way:
+        there = url.set(host="127.0.0.1", port=way.port)
+        database = Database(there.render_as_string(hide_password=False))
+        events, clock = Events(database), ManualClock()
+        events.add("meet", told(2))
+        follower = Follower("meet", Counting(), events, clock)
+        assert follower.follow(1.0) is True
+        way.freeze()
+        assert follower.follow(1.0) is False
+        way.thaw()
+        assert follower.follow(1.0) is True
+        database.close()
 
 
 async def test_a_list_is_given_again_until_something_happens_or_its_time_is_over() -> None:

@@ -19,6 +19,7 @@ from promise.pipeline.finding import FORGET, Asked, Finder, Told
 from promise.records.events import Events
 from promise.records.forgotten import Digests, Forgotten
 from promise.serving.kept_lists import KeptLists
+from promise.state.patience import at_most
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -26,6 +27,7 @@ T = TypeVar("T")
 _AWAY = (sa.exc.SQLAlchemyError, PromiseError, OSError)
 _PAGE = 1_000
 _FOLLOW_S = 1.0  # a request waits so long for a log that grows faster than it can be followed
+_HEAD_S = 5.0  # a database that takes so small a question and hangs is left then
 _AGAIN = 3  # so often a list is asked for anew where it names somebody who was deleted
 _BOTH = "block"
 """After an event of this type the lists of both are out of date."""
@@ -105,9 +107,10 @@ class Follower:
             return True
         began_s = self._clock.monotonic()
         try:
-            if self._gone is None:
-                self._gone = self._forgotten.digests(self._model)
-            head = self._events.head()
+            with at_most(_HEAD_S):
+                if self._gone is None:
+                    self._gone = self._forgotten.digests(self._model)
+                head = self._events.head()
             while self._number < head:
                 page = self._events.told_since(self._number, _PAGE, model=self._model)
                 self._take([Told(*one) for one in page], head)
