@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -220,8 +219,3 @@ def _first_of_each(table: pa.Table, roles: Roles) -> pa.Table:
     _, last = np.unique(ids[::-1], return_index=True)
     kept: IntArray = np.sort(len(ids) - 1 - last)
     return table if len(kept) == len(ids) else table.take(pa.array(kept))
-
-
-def roles_told(ground: Ground) -> dict[str, Any]:
-    """Return what `--json` tells of how the data were read."""
-    return {"columns": ground.columns, "told": list(ground.told)}
