@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 help:
 	@echo "make demo       install, then run the main job on real data (3 minutes after installing)"
 	@echo "make test       install what the tests need, then run all of them"
-	@echo "make test-fast  all but the slow ones (minutes)"
+	@echo "make test-fast  all but what takes over .3 s (a minute and a half)"
 	@echo "make lint       floors, types, style, documentation of public names"
 	@echo "make bench      the benchmarks, each beside a peer (hours; see docs/benchmarks.md)"
 

@@ -138,8 +138,7 @@ def over_planted(options: argparse.Namespace) -> list[Record]:
     print(collaborative_index.HEADER, flush=True)
     for n in (int(float(text)) for text in options.rows.split(",")):
         world = collaborative_index.planted(n, 64)
-        records.append(collaborative_index.measured("planted", world.rows, world.queries, THREADS))
-        print(collaborative_index.row_of(records[-1]), flush=True)
+        records += beside("planted", world.rows, world.queries, options.peers)
         del world
     return records
 
@@ -154,11 +153,21 @@ def over_trained(options: argparse.Namespace) -> list[Record]:
         source = next(source for key, source in SOURCES.items() if key.startswith(name))
         fitted = source.fit(split.train, Job(threads=THREADS))
         some = np.random.default_rng(7).permutation(len(fitted.choosers))[:2000]
-        told = collaborative_index.measured(
-            name.split(",")[0], fitted.chosen, fitted.choosers[some], THREADS
-        )
-        records.append(told)
-        print(collaborative_index.row_of(told), flush=True)
+        asked = fitted.choosers[some]
+        records += beside(name.split(",")[0], fitted.chosen, asked, options.peers)
+    return records
+
+
+def beside(what: str, rows: np.ndarray, queries: np.ndarray, peers: str) -> list[Record]:
+    """Measure our index, and FAISS where it is among the peers, and print a row of each."""
+    records = [collaborative_index.measured(what, rows, queries, THREADS)]
+    print(collaborative_index.row_of(records[0]), flush=True)
+    try:
+        if "faiss" in peers.split(","):
+            records.append(collaborative_index.peer(what, rows, queries, THREADS))
+            print(collaborative_index.row_of(records[-1]), flush=True)
+    except PeerMissing as error:
+        print(f"left out: {error}")
     return records
 
 
@@ -172,6 +181,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--only", default=",".join(SECTIONS), help="comma-separated sections")
     parser.add_argument("--source", default="", help="only sources whose name has this in it")
     parser.add_argument("--rows", default="1e6", help="sizes of the planted index, by comma")
+    parser.add_argument("--peers", default="faiss", help="beside the index; empty for none")
     parser.add_argument("--out", type=Path, default=None, help="JSON lines are appended to it")
     options = parser.parse_args(arguments)
     strange = [name for name in options.only.split(",") if name not in SECTIONS]

@@ -14,6 +14,7 @@ NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("torch==2.13.0",),
         ("autogluon.tabular", "lightgbm", "xgboost", "catboost", "pyarrow"),
     ),
+    "faiss": (("faiss-cpu", "numpy"),),
     "implicit": (("implicit", "numpy", "scipy"),),
     "litserve": (("litserve", "lightgbm", "numpy"),),
     "mlflow": (("mlflow", "lightgbm", "pandas"),),
@@ -48,7 +49,7 @@ def peer_python(name: str) -> Path:
 
 def peer_version(name: str) -> str:
     """Return the version of a peer's package."""
-    package = {"autogluon": "autogluon.tabular"}.get(name, name)
+    package = {"autogluon": "autogluon.tabular", "faiss": "faiss-cpu"}.get(name, name)
     code = f"from importlib.metadata import version; print(version({package!r}))"
     command = [str(peer_python(name)), "-c", code]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

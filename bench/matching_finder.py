@@ -64,7 +64,7 @@ def measure(folder: Path, n_requests: int, n_events: int) -> None:
     timed([lambda i=i: finder.find(Asked(i), at) for i in ids[:100]])  # compiled, and pages read
     row("a request", timed([lambda i=i: finder.find(Asked(i), at) for i in ids[100:]]), before)
     few = ids[100 : 100 + max(5, n_requests // 100)]
-    row("peer: looking at everybody", timed([lambda i=i: everybody(finder, i) for i in few]), 0)
+    row("peer: looking at everybody", timed([lambda i=i: everybody(finder, i, at) for i in few]), 0)
     found = recall(finder, ids[:100], at)
     print(f"\nshare of the true best by taste that is found: {found:.4f}")
     events_per_s = followed(finder, n_events, at, rng)
@@ -75,14 +75,14 @@ def measure(folder: Path, n_requests: int, n_events: int) -> None:
     )  # fmt: skip
 
 
-def everybody(finder: PeopleFinder, id: str) -> None:
+def everybody(finder: PeopleFinder, id: str, at: datetime) -> None:
     """Answer as one would who has no index: everybody is looked at."""
     world, code = finder.world, finder.world.register.code(id)
     people, source = world.snapshot.people, world.basis.source
     scores = source.chosen @ source.choosers[code]
     free = seeks_gender(np.full(people.n, people.seeks[code], np.uint64), people.gender)
     free &= seeks_gender(people.seeks, np.full(people.n, people.gender[code]))
-    free[world.excluded(code)] = False
+    free[world.excluded(code, microseconds(at))] = False
     for worth, k in ((scores, 50), (alike(people, np.array([code]))[0], 33)):
         np.argpartition(np.where(free, -worth, np.inf), k)
 

@@ -15,8 +15,8 @@ from promise.models.base import ESTIMATORS
 from promise.settings import Settings
 
 _CORE = (
-    "numpy", "pyarrow", "duckdb", "scikit-learn", "scipy", "lightgbm", "xgboost", "sqlalchemy",
-    "msgspec", "narwhals", "numba", "tldextract", "typer", "rich", "joblib", "faiss",
+    "numpy", "pyarrow", "scikit-learn", "scipy", "lightgbm", "xgboost", "sqlalchemy",
+    "msgspec", "narwhals", "numba", "tldextract", "typer", "rich", "joblib",
 )  # fmt: skip
 _EXTRAS = {
     "deep": ("torch", "safetensors"),

@@ -16,7 +16,7 @@ from promise.data.rows import Size
 from promise.data.schema import Schema
 from promise.features.table import calendar_of, input_fields
 
-PARENT_MB = 235.0  # the command itself: DuckDB, Arrow, scikit-learn, the profile's sketches
+PARENT_MB = 235.0  # the command itself: Arrow, scikit-learn, the profile's sketches
 ZYGOTE_MB = 150.0  # the learning libraries, shared with every fit's process
 CHILD_MB = 20.0  # what a fit's process holds of its own before it touches data
 VERIFY_MB = 180.0  # the fresh interpreter in which an export is verified, with its libraries

@@ -20,8 +20,9 @@ from promise.models.leading import leading
 EXACT_BELOW = 10_000
 """Fewer rows than this are all looked at."""
 
-FORMAT = 1
+FORMAT = 2
 _ROUNDING = 1e-5
+_BLOCK = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,13 +218,7 @@ class VectorIndex:
             rows = leading(scores, k)
             rows = rows[scores[rows] > -np.inf]
             return of.ids[rows], scores[rows]
-        wanted = min(k + min(self._n_gone, k), len(of.ids))
-        while True:  # more are fetched until enough of them are still there
-            rows = of.inverted.rows(vector, wanted)
-            kept = rows[~self._gone[rows]]
-            if len(kept) >= k or len(rows) < wanted or wanted >= len(of.ids):
-                break
-            wanted = min(4 * wanted, len(of.ids))
+        kept = of.inverted.nearest(vector, k, self._gone)
         # scores are those of the rows themselves, not of their shortened copies
         scores = of.vectors[kept] @ vector
         best = np.lexsort((of.ids[kept], -scores))[:k]
@@ -310,7 +305,7 @@ class VectorIndex:
         return float(np.mean(shares))
 
     def save(self, folder: Path) -> None:
-        """Write everything into an existing empty folder: arrays, JSON and FAISS's own file.
+        """Write everything into an existing empty folder: arrays and JSON.
 
         What came, changed or went since the snapshot is written as such.
         """
@@ -332,12 +327,12 @@ class VectorIndex:
 
     @classmethod
     def load(cls, folder: Path, *, mapped: bool = False) -> Self:
-        """Read back what `save` wrote; `mapped` leaves vectors on the disk until they are read.
+        """Read back what `save` wrote; `mapped` leaves it on the disk until it is read.
 
         Raises
         ------
         ArtifactError
-            Where a newer installation wrote the folder.
+            Where a newer installation wrote the folder, or an earlier one in FAISS's format.
         """
         told = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         if told["format"] > FORMAT:
@@ -345,7 +340,7 @@ class VectorIndex:
                 f"{folder} holds an index of format {told['format']}, this installation reads up "
                 f"to {FORMAT}; upgrade it, or train the version again."
             )
-        inverted = None if told["exact"] else Inverted.load(folder)
+        inverted = None if told["exact"] else Inverted.load(folder, mapped=mapped)
         arrays = read_arrays(folder, ("ids", "vectors"), mapped=mapped)
         index = cls(Snapshot(**arrays, inverted=inverted))
         index.remove(arrays["ids"][read_array(folder, "gone")])
@@ -366,8 +361,10 @@ def _check(vectors: FloatArray, ids: IntArray) -> None:
     known, counts = np.unique(ids, return_counts=True)
     if (counts > 1).any():
         raise DataError(f"the id {known[counts > 1][0]} comes twice; give each row its own id.")
-    wrong = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(wrong):
-        raise DataError(
-            f"the vector of id {ids[wrong[0]]} is not finite; look at what it was learned from."
-        )
+    for first in range(0, len(ids), _BLOCK):
+        wrong = np.flatnonzero(~np.isfinite(vectors[first : first + _BLOCK]).all(axis=1))
+        if len(wrong):
+            raise DataError(
+                f"the vector of id {ids[first + wrong[0]]} is not finite; look at what it was "
+                "learned from."
+            )
