@@ -40,12 +40,17 @@ def test_bad_files(tmp_path, name, content, message):
     with pytest.raises(DataError, match=message) as caught:
         read()
     assert "\n" not in str(caught.value)
+    assert not str(caught.value).endswith("..")
 
 
 def test_a_file_that_is_not_there_names_its_neighbours(tmp_path):
     (tmp_path / "flights.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match=r"no file .*did you mean 'flights\.csv'"):
         open_source(tmp_path / "flihgts.csv")
+    for name in ("year.csv", "old.csv"):
+        (tmp_path / name).write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match=r"known: flights\.csv, old\.csv, year\.csv"):
+        open_source(tmp_path / "q")
     with pytest.raises(DataError, match="no file matches"):
         open_source(str(tmp_path / "*.parquet"))
 

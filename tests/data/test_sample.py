@@ -28,6 +28,7 @@ def test_a_random_sample_is_the_first_rows_by_hash():
 strata_lists = st.lists(st.integers(0, 4), min_size=1, max_size=200)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(strata_lists, st.integers(1, 60), st.integers(1, 60), st.integers(0, 99))
 def test_stratified_samples_nest_and_keep_every_class(codes, small, more, seed):

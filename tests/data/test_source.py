@@ -25,6 +25,7 @@ def table():
     return known_table(500)
 
 
+@pytest.mark.slow
 def test_every_kind_of_source_gives_the_same_rows(tmp_path, table):
     pa_csv.write_csv(table, tmp_path / "x.csv")
     (tmp_path / "x.csv.gz").write_bytes(gzip.compress((tmp_path / "x.csv").read_bytes()))
@@ -71,6 +72,7 @@ def test_a_glob_and_a_folder_read_as_one_source(tmp_path, table):
     assert [first for first, _ in source.batches(["age"], 300)] == [0, 300, 500, 800]
 
 
+@pytest.mark.slow
 def test_a_large_file_is_estimated_and_sampled_throughout(tmp_path, monkeypatch):
     path = tmp_path / "x.csv"
     lines = (f"{i},{'x' * (i % 50)}\n" for i in range(60_000))
@@ -116,6 +118,7 @@ def test_pandas_columns_of_mixed_types_become_text():
     np.testing.assert_array_equal(columns["b"], [1.5, np.nan, 2.5])
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_by_the_chunk(tmp_path):
     pq.write_table(pa.table({"a": np.arange(3_000_000)}), tmp_path / "x.parquet")
     source = open_source(tmp_path / "x.parquet")
@@ -124,6 +127,7 @@ def test_memory_is_bounded_by_the_chunk(tmp_path):
     assert peak < 8_000_000  # the column has 24 MB
 
 
+@pytest.mark.slow
 def test_ten_thousand_columns(tmp_path):
     names = [f"column_number_{i}" for i in range(10_000)]
     cells = ",".join(["1"] * 10_000)
@@ -163,6 +167,7 @@ def test_what_is_given_wins(tmp_path):
     assert open_source(tmp_path / "x.csv").reader["encoding"] == "cp1252"
 
 
+@pytest.mark.slow
 def test_mixed_types_over_chunks_and_files_are_sampled_as_text(tmp_path):
     lines = [f'{{"a": {i}}}\n' for i in range(66_000)] + ['{"a": "none yet"}\n']
     (tmp_path / "x.jsonl").write_text("".join(lines))

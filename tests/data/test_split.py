@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from promise.data.answer import Class, Number
 from promise.data.columns import Columns
 from promise.data.evidence import ordered, within_groups
+from promise.data.folds import folds
 from promise.data.infer import infer_schema, read_columns
 from promise.data.schema import Field, Schema
 from promise.data.source import open_source
-from promise.data.split import Split, choose_split, folds, time_cutoff
+from promise.data.split import Split, choose_split, time_cutoff
 from promise.data.synthetic import event_table, grouped_table, known_table
 from promise.errors import ConfigError, DataError
 

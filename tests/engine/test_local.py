@@ -41,6 +41,7 @@ def test_work_returns_its_value_from_another_process(engine: LocalEngine, work: 
     assert engine.isolate(work.pid) != os.getpid()
 
 
+@pytest.mark.slow
 def test_fifty_pieces_in_quick_succession(engine: LocalEngine, work: ModuleType) -> None:
     handles = [engine.submit(work.add, i, i, name=f"sum {i}") for i in range(50)]
     assert [h.result() for h in handles] == [2 * i for i in range(50)]
@@ -60,6 +61,7 @@ def test_a_users_error_comes_as_the_cause(engine: LocalEngine, work: ModuleType)
     assert isinstance(caught.value.__cause__, DataError)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "args", "reason", "told"),
     [
@@ -79,6 +81,7 @@ def test_deaths_are_named(
     assert engine.isolate(work.add, 1, 1) == 2
 
 
+@pytest.mark.slow
 def test_an_endless_loop_ends_past_its_deadline(engine: LocalEngine, work: ModuleType) -> None:
     began = time.monotonic()
     with pytest.raises(FitFailed, match="overran its deadline") as caught:
@@ -88,6 +91,7 @@ def test_an_endless_loop_ends_past_its_deadline(engine: LocalEngine, work: Modul
         engine.isolate(work.add, 1, 1, deadline_s=time.monotonic() - 1)
 
 
+@pytest.mark.slow
 def test_work_over_its_own_bound_is_killed_alone(engine: LocalEngine, work: ModuleType) -> None:
     other = engine.submit(work.nap, 0.3, "fine", name="other")
     with pytest.raises(FitFailed, match="needed more than its 150 MB") as caught:
@@ -96,6 +100,7 @@ def test_work_over_its_own_bound_is_killed_alone(engine: LocalEngine, work: Modu
     assert other.result() == "fine"
 
 
+@pytest.mark.slow
 def test_the_whole_runs_bound_takes_the_newest_that_suffices(
     tmp_path: Path, work: ModuleType
 ) -> None:

@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import lzma
-from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from promise.data.source import open_source
-from promise.kernels.reading import files_of, plain_column, read_chunks, value_array
+from promise.kernels.reading import files_of, read_chunks
 
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=8)
 
@@ -150,15 +149,3 @@ def test_files_of_a_folder_and_a_glob(tmp_path: Path) -> None:
     assert files_of(str(tmp_path / "_x*")) == [str(tmp_path / "_x.csv")]
     assert files_of(str(tmp_path / "a" / "x.csv.gz")) == [str(tmp_path / shown[1])]
     assert files_of(str(tmp_path / "nothing")) == []
-
-
-def test_durations_are_seconds() -> None:
-    for unit, factor in (("s", 1), ("ms", 1000), ("us", 10**6), ("ns", 10**9)):
-        column = pa.chunked_array([pa.array([3 * factor, None], pa.duration(unit))])
-        assert plain_column(column).to_pylist() == [3.0, None]
-    assert value_array([timedelta(minutes=1), None]).to_pylist() == [60.0, None]
-
-
-def test_half_precision_is_widened() -> None:
-    column = plain_column(pa.chunked_array([pa.array([1.5, None], pa.float16())]))
-    assert (column.type, column.to_pylist()) == (pa.float32(), [1.5, None])

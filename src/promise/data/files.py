@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from promise.data.describe import describe_csv, describe_jsonl, file_format, inflated, parquet_names
 from promise.data.detect import (
     SNIFF_BYTES,
-    detect_compression,
-    detect_dialect,
     detect_encoding,
     head_bytes,
     invalid_utf8_at,
-    looks_binary,
-    unique_names,
 )
+from promise.data.places import LocalStore, Store, folder_columns, local_paths
 from promise.data.rows import BadRows, OnBadRows, Size, even_rows
-from promise.errors import ConfigError, DataError, near
+from promise.errors import DataError, near
+from promise.kernels.plain_tables import join_tables, plain_table
 from promise.kernels.reading import (
-    CSV_BLOCK_BYTES,
-    files_of,
-    join_tables,
-    json_row,
-    plain_table,
     read_chunks,
     read_csv,
     with_constants,
@@ -39,46 +32,6 @@ from promise.kernels.reading import (
 
 COUNT_BYTES = 64 << 20
 """Files up to this size are counted; the rows of larger ones are estimated."""
-_COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".zstd": "zstd", ".xz": "xz"}
-_FORMATS = {".parquet": "parquet", ".pq": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl",
-            ".json": "jsonl"}  # fmt: skip
-_FOREIGN = {
-    b"PK\x03\x04": "a ZIP archive or an Excel workbook; unpack it, or save the sheet as CSV",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook; save the sheet as CSV",
-    b"ARROW1": "an Arrow IPC file; read it with pyarrow and pass the table, or write Parquet",
-}
-
-
-class Store(Protocol):
-    """Where files lie: the local disk or an object store."""
-
-    @property
-    def local(self) -> bool:
-        """Whether `pathlib` can open the files too."""
-        ...
-
-    def open(self, path: str) -> Any:
-        """Open a file for reading bytes; the file can seek."""
-        ...
-
-    def size(self, path: str) -> int:
-        """Return a file's bytes."""
-        ...
-
-
-@dataclass(frozen=True)
-class LocalStore:
-    """The local disk."""
-
-    local: bool = True
-
-    def open(self, path: str) -> Any:
-        """Open a file for reading bytes."""
-        return Path(path).open("rb")
-
-    def size(self, path: str) -> int:
-        """Return a file's bytes."""
-        return Path(path).stat().st_size
 
 
 @dataclass
@@ -314,186 +267,3 @@ class FileSource:
                         )
                     start += len(piece)
         return "Give the file's encoding, such as encoding='utf-8' or encoding='latin-1'."
-
-
-def inflated(raw: bytes, compression: str | None) -> bytes:
-    """Decompress as much as the beginning of a compressed file gives."""
-    stream = head_bytes
-    parts = b""
-    step = 1 << 16
-    while step <= 1 << 26:
-        try:
-            got = stream(io.BytesIO(raw), compression, step)
-        except (OSError, EOFError):
-            break
-        if len(got) <= len(parts):
-            break
-        parts, step = got, step * 4
-    return parts or raw
-
-
-def local_paths(text: str) -> list[str]:
-    """Return the data files that a path, folder or glob names, in a stable order."""
-    path = Path(text).expanduser()
-    found = files_of(text)
-    if found:
-        return found
-    if path.is_dir():
-        raise DataError(f"the folder {text} holds no CSV, Parquet or JSON Lines files.")
-    if glob.has_magic(text):
-        raise DataError(f"no file matches {text}; mind that a pattern needs quotes in a shell.")
-    if not path.parent.is_dir():
-        raise DataError(f"there is no file {text}, nor a folder {path.parent}.")
-    siblings = [p.name for p in path.parent.iterdir()]
-    if not siblings:
-        raise DataError(f"there is no file {text}; its folder is empty.")
-    raise DataError(f"there is no file {text}; {near(path.name, siblings)}")
-
-
-def folder_columns(path: str) -> dict[str, str]:
-    """Return the columns that folder names carry, as in `year=2024/part.parquet`."""
-    parts = [part.partition("=") for part in PurePosixPath(path).parts[:-1]]
-    return {key: value for key, mark, value in parts if mark and key.isidentifier()}
-
-
-def file_format(path: str, store: Store) -> str:
-    """Name a file's format by its first bytes and its ending."""
-    with open_checked(path, store) as file:
-        head = file.read(16)
-    if not head:
-        raise DataError(f"{path} is empty; expected CSV, Parquet or JSON Lines.")
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    for magic, what in _FOREIGN.items():
-        if head.startswith(magic):
-            raise DataError(f"{path} is {what}.")
-    endings = [s.lower() for s in PurePosixPath(path).suffixes if s.lower() not in _COMPRESSIONS]
-    kind = _FORMATS.get(endings[-1], "csv") if endings else "csv"
-    if kind == "parquet":
-        raise DataError(f"{path} is no Parquet file: it does not begin with the mark PAR1.")
-    return kind
-
-
-def open_checked(path: str, store: Store) -> Any:
-    """Open a file; what the operating system refuses becomes a sentence."""
-    try:
-        return store.open(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be opened: {error.strerror or error}.") from error
-
-
-def parquet_names(paths: list[str], store: Store) -> tuple[list[str], int]:
-    """Return the columns that all Parquet files share, and their rows."""
-    names: list[str] = []
-    rows = 0
-    for path in paths:
-        with open_checked(path, store) as file:
-            try:
-                parquet = pq.ParquetFile(file)
-            except (pa.ArrowException, OSError) as error:
-                raise DataError(f"{path} is a damaged Parquet file: {error}.") from error
-            found = list(unique_names(parquet.schema_arrow.names, path))
-            rows += parquet.metadata.num_rows
-        names = names or found
-        check_same(names, found, paths[0], path, ordered=False)
-    if not rows:
-        raise DataError(f"{paths[0]} has columns but no rows.")
-    return names, rows
-
-
-def check_same(
-    names: list[str], found: list[str], first: str, path: str, *, ordered: bool = True
-) -> None:
-    """Refuse a file whose columns differ from the first file's."""
-    lacking = [n for n in names if n not in set(found)]
-    extra = [n for n in found if n not in set(names)]
-    if lacking or extra:
-        what = f"lacks the column {lacking[0]!r}" if lacking else f"has a column {extra[0]!r} more"
-        raise DataError(f"{path} {what}, compared with {first}; give files with the same columns.")
-    if ordered and names != found:
-        raise DataError(f"{path} has the columns of {first} in another order; write them alike.")
-
-
-def text_details(
-    path: str, store: Store, given: dict[str, Any]
-) -> tuple[dict[str, Any], str, bool]:
-    """Return compression and encoding, the decoded beginning, and whether that is all of it."""
-    n_bytes = store.size(path)
-    with open_checked(path, store) as file:
-        compression = given.get("compression") or detect_compression(file.read(16))
-    if compression and compression not in _COMPRESSIONS.values():
-        known = near(compression, dict.fromkeys(_COMPRESSIONS.values()))
-        raise ConfigError(f"compression {compression!r} is unknown; {known}")
-    try:
-        with store.open(path) as file:
-            head = head_bytes(file, compression)
-            rest: list[bytes] = []
-            if compression is None and n_bytes > len(head):
-                pieces = 64 if n_bytes > 64 * SNIFF_BYTES else n_bytes // SNIFF_BYTES + 1
-                for i in range(1, pieces):
-                    file.seek(n_bytes * i // pieces)
-                    rest.append(file.read(SNIFF_BYTES))
-    except (OSError, EOFError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be decompressed as {compression}: {error}.") from error
-    encoding = given.get("encoding") or detect_encoding(head, tuple(rest))
-    if not encoding.startswith("utf-16") and looks_binary(head):
-        raise DataError(
-            f"{path} holds bytes that are no text, as archives and spreadsheets do; "
-            "expected CSV, Parquet or JSON Lines: unpack it, or save it as one of them."
-        )
-    whole = len(head) < SNIFF_BYTES
-    try:
-        text = head.decode(encoding, "strict" if whole else "ignore")
-    except LookupError:
-        raise ConfigError(f"encoding {encoding!r} is unknown; try 'utf-8' or 'latin-1'.") from None
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not in the encoding {encoding!r}: byte {head[error.start]:#04x} at offset "
-            f"{error.start} does not fit; try encoding={detect_encoding(head)!r}."
-        ) from error
-    return {"compression": compression, "encoding": encoding}, text.removeprefix("\ufeff"), whole
-
-
-def describe_csv(
-    paths: list[str], store: Store, given: dict[str, Any]
-) -> tuple[dict[str, Any], float]:
-    """Return the reader's CSV details, alike for all files, and the lines a row takes."""
-    details, text, whole = text_details(paths[0], store, given)
-    dialect = detect_dialect(text, whole, paths[0], given.get("delimiter"), given.get("header"))
-    if dialect.rows == 0 and whole and len(paths) == 1:
-        raise DataError(f"{paths[0]} has a header but no rows below it.")
-    for path in paths[1:] if dialect.header else ():
-        _, other, all_of_it = text_details(path, store, {**given, **details})
-        found = detect_dialect(other, all_of_it, path, dialect.delimiter, True)
-        check_same(list(dialect.names), list(found.names), paths[0], path)
-    details |= {
-        "delimiter": dialect.delimiter,
-        "quote": '"',
-        "header": dialect.header,
-        "names": list(dialect.names),
-        "skip_rows": dialect.skip_rows,
-        "block_bytes": max(CSV_BLOCK_BYTES, 16 * dialect.longest_row),
-    }
-    return details, dialect.lines_per_row
-
-
-def describe_jsonl(
-    paths: list[str], store: Store, given: dict[str, Any]
-) -> tuple[dict[str, Any], float]:
-    """Return the reader's JSON Lines details: the keys of the first MiB of each file."""
-    names: dict[str, None] = {}
-    details: dict[str, Any] = {}
-    for path in paths:
-        found, text, whole = text_details(path, store, given)
-        details = details or found
-        if text.lstrip().startswith("["):
-            raise DataError(
-                f"{path} is one JSON array; write one object per line, as `jq -c '.[]'` does."
-            )
-        lines = text.splitlines()[: None if whole else -1]
-        for line in lines:
-            row, _ = json_row(line) if line.strip() else (None, "")
-            names.update(dict.fromkeys(row or ()))
-    if not names:
-        raise DataError(f"{paths[0]} holds no JSON objects; expected one per line.")
-    return {**details, "names": list(names)}, 1.0

@@ -13,7 +13,7 @@ import pyarrow as pa
 from promise.data.detect import unique_names
 from promise.data.rows import BadRows, Size, even_rows
 from promise.errors import DataError, near
-from promise.kernels.reading import plain_column, value_array
+from promise.kernels.plain_tables import plain_column, value_array
 
 
 class FrameSource:

@@ -19,13 +19,11 @@ from promise.kernels.parsing import number_text
 from promise.kernels.rows import row_hash, text_hash
 
 SplitKind = Literal["random", "stratified", "grouped", "temporal"]
-FoldIndices = list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
 TRAIN, HOLDOUT, GAP = 0, 1, -1
 LEAST_ROWS = 10
 """With fewer rows, no holdout says anything about what was learned from the others."""
 
 _APART = 0x5EA1
-_OF_ONE = 5  # a single validation split holds one row in so many
 
 
 @dataclass(frozen=True)
@@ -79,15 +77,15 @@ class Split:
         each keeps a row to learn from: a class of one row is sealed as the last resort only.
         """
         if self.kind == "temporal":
-            return self._temporal(_given(time, "time", self))
+            return self._temporal(given(time, "time", self))
         if self.kind == "grouped":
-            side = _unit(_group_hash(_given(group, "group", self), self.seed)) < self.fraction
+            side = _unit(group_hash(given(group, "group", self), self.seed)) < self.fraction
             return side.astype(np.int8)
         # a sample of the same seed is made of small hashes: another seed keeps the two apart
         hashes = row_hash(np.asarray(rows, dtype=np.int64), self.seed + _APART)
         if self.kind == "random":
             return (_unit(hashes) < self.fraction).astype(np.int8)
-        sealed = _stratified(_given(y, "y", self), hashes, self.fraction)
+        sealed = _stratified(given(y, "y", self), hashes, self.fraction)
         if sealed.all() or not sealed.any():
             raise DataError(
                 f"{len(sealed):,} rows are too few to seal {self.fraction:.0%} of them and learn "
@@ -197,45 +195,6 @@ def choose_split(
     return Split("stratified", share, seed, reason=reason)
 
 
-def folds(
-    split: Split,
-    k: int,
-    rows: IntArray,
-    *,
-    y: Array,
-    time: Array | None = None,
-    group: Array | None = None,
-) -> FoldIndices:
-    """Return `k` pairs of positions (train, valid), alike in kind to the holdout's rule.
-
-    Random and stratified: each row is validated once, and every class with two rows or more is in
-    each train part. Grouped: whole groups, of about equal numbers of rows. Temporal: `k`
-    expanding windows, each validated on the next piece of time, behind the gap. There are fewer
-    folds where there are fewer groups (or rows, or times) than `k`. With `k` of 1 there is a
-    single pair: the first of five.
-    """
-    if k < 1:
-        raise ConfigError(f"k is {k}; expected 1 fold or more.")
-    if k == 1 and split.kind != "temporal":
-        return folds(split, _OF_ONE, rows, y=y, time=time, group=group)[:1]
-    if split.kind == "temporal":
-        return _windows(split, k, _given(time, "time", split))
-    numbers = np.asarray(rows, dtype=np.int64)
-    if split.kind == "grouped":
-        codes = _deal_groups(_given(group, "group", split), k, split)
-    else:
-        k = min(k, len(numbers))
-        hashes = row_hash(numbers, split.seed + 1)
-        strata = strata_codes(y) if split.kind == "stratified" else np.zeros(len(y), np.int64)
-        # rows of a class follow one another, so its first k rows go to k different folds
-        codes = np.empty(len(numbers), dtype=np.int64)
-        codes[np.lexsort((hashes, strata))] = np.arange(len(numbers)) % k
-    n_folds = int(codes.max()) + 1
-    return [
-        (np.flatnonzero(codes != fold), np.flatnonzero(codes == fold)) for fold in range(n_folds)
-    ]
-
-
 def time_cutoff(time: Array, fraction: float) -> str:
     """Return the time whose later rows make up about this share; equal times stay together.
 
@@ -283,7 +242,7 @@ def _temporal(
 
 def _grouped(values: Array, name: str, share: float, seed: int, reason: str) -> Split:
     # among few groups the seed's own draw may seal none or nearly all: then the next draw counts
-    hashes = _group_hash(values, seed)
+    hashes = group_hash(values, seed)
     for draw in range(64):
         split = Split("grouped", share, seed + draw, name, reason=reason)
         side = split.holdout(np.arange(len(values)), group=values)
@@ -296,25 +255,9 @@ def _grouped(values: Array, name: str, share: float, seed: int, reason: str) -> 
     )
 
 
-def _given(values: Array | None, name: str, split: Split) -> Array:
-    if values is None:
-        raise ConfigError(f"a {split.kind} split needs `{name}` of each row.")
-    return values
-
-
 def _unit(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
     """Return hashes as numbers in [0, 1)."""
     return (hashes >> np.uint64(11)).astype(np.float64) / 2.0**53
-
-
-def _group_hash(group: Array, seed: int) -> npt.NDArray[np.uint64]:
-    """Hash groups by their text, so that 7 and 7.0 and "7" are one group."""
-    if group.dtype.kind == "O":
-        return text_hash(group, seed)
-    numbers = group.astype(np.float64) if group.dtype.kind in "iufb" else time_numbers(group)
-    distinct, codes = np.unique(numbers, return_inverse=True)
-    texts = [None if np.isnan(v) else number_text(float(v)) for v in distinct]
-    return text_hash(np.array([*texts, None], dtype=object), seed)[codes.reshape(-1)]
 
 
 def _stratified(y: Array, hashes: npt.NDArray[np.uint64], share: float) -> npt.NDArray[np.bool_]:
@@ -353,40 +296,17 @@ def _ranks(
     return ranks, sizes
 
 
-def _deal_groups(group: Array, k: int, split: Split) -> npt.NDArray[np.int64]:
-    """Give each group to the fold with the fewest rows so far, largest groups first."""
-    hashes = _group_hash(group, split.seed + 1)
-    distinct, codes, counts = np.unique(hashes, return_inverse=True, return_counts=True)
-    if len(distinct) < 2:
-        raise DataError(
-            f"the rows to learn from have one value of {split.column!r}, so that none is left to "
-            "validate on; name another column with --group, or none."
-        )
-    loads = np.zeros(min(k, len(distinct)), dtype=np.int64)
-    fold_of = np.empty(len(distinct), dtype=np.int64)
-    for at in np.lexsort((distinct, -counts)):
-        fold_of[at] = int(np.argmin(loads))
-        loads[fold_of[at]] += counts[at]
-    return fold_of[codes.reshape(-1)]
+def given(values: Array | None, name: str, split: Split) -> Array:
+    if values is None:
+        raise ConfigError(f"a {split.kind} split needs `{name}` of each row.")
+    return values
 
 
-def _windows(split: Split, k: int, time: Array) -> FoldIndices:
-    """Cut the history into k + 1 pieces; train on all before a piece, validate on it."""
-    numbers = time_numbers(time)
-    gap = split.gap_s * (1e6 if time.dtype.kind == "M" else 1.0)
-    known = numbers[~np.isnan(numbers)]
-    shares = [0.8] if k == 1 else [(i + 1) / (k + 1) for i in range(k)]
-    edges = np.unique(np.quantile(known, shares, method="higher"))
-    pairs: FoldIndices = []
-    for i, start in enumerate(edges):
-        stop = edges[i + 1] if i + 1 < len(edges) else np.inf
-        train = np.flatnonzero(numbers < start - gap)
-        valid = np.flatnonzero((numbers >= start) & (numbers < stop))
-        if len(train) and len(valid):
-            pairs.append((train, valid))
-    if not pairs:
-        raise DataError(
-            f"the times of {split.column!r} do not split into a past and a later part; "
-            "name another column with --time, or shorten the gap."
-        )
-    return pairs
+def group_hash(group: Array, seed: int) -> npt.NDArray[np.uint64]:
+    """Hash groups by their text, so that 7 and 7.0 and "7" are one group."""
+    if group.dtype.kind == "O":
+        return text_hash(group, seed)
+    numbers = group.astype(np.float64) if group.dtype.kind in "iufb" else time_numbers(group)
+    distinct, codes = np.unique(numbers, return_inverse=True)
+    texts = [None if np.isnan(v) else number_text(float(v)) for v in distinct]
+    return text_hash(np.array([*texts, None], dtype=object), seed)[codes.reshape(-1)]

@@ -10,7 +10,7 @@ import pyarrow as pa
 from promise.data.answer import Class
 from promise.data.columns import Array
 from promise.data.source import Source
-from promise.kernels.reading import join_tables
+from promise.kernels.plain_tables import join_tables
 from promise.metrics.drift import SCORE
 from promise.pipeline.artifact import Contents
 from promise.pipeline.figures import figure, span

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from promise.data.columns import Array, Columns
+from promise.data.folds import folds as split_folds
 from promise.data.schema import Schema
-from promise.data.split import folds as split_folds
 from promise.engine.base import Engine
 from promise.errors import ArtifactError
 from promise.features.table import FittedTableFeatures
