@@ -67,6 +67,7 @@ def found(cancer: Path, home: Path, tmp_path_factory: pytest.TempPathFactory) ->
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_winner_beats_the_baseline_and_is_judged_on_sealed_rows(found: dict[str, Any]) -> None:
     board = found["leaderboard"]
     best = next(m for m in board["models"] if m["name"] == board["best"])
@@ -104,6 +105,7 @@ def test_the_version_tells_how_it_was_ordered(
     registry.database.close()
 
 
+@pytest.mark.slow
 def test_the_export_repeats_the_score_in_an_interpreter_without_promise(
     found: dict[str, Any], cancer: Path
 ) -> None:
@@ -119,6 +121,7 @@ def test_the_export_repeats_the_score_in_an_interpreter_without_promise(
         assert text.count("\n") < 400
 
 
+@pytest.mark.slow
 def test_the_version_predicts_the_file_in_its_order(
     found: dict[str, Any], cancer: Path, home: Path, tmp_path: Path
 ) -> None:
@@ -149,6 +152,7 @@ def test_a_row_is_answered_and_explained(
     assert golden_difference(model.pipeline, model.version.folder) == 0.0
 
 
+@pytest.mark.slow
 def test_everything_is_trained_again_streaming(
     found: dict[str, Any], cancer: Path, home: Path
 ) -> None:
@@ -163,6 +167,7 @@ def test_everything_is_trained_again_streaming(
     assert compared["rows"] == found["split"]["holdout_rows"]
 
 
+@pytest.mark.slow
 def test_a_version_is_exported_later(found: dict[str, Any], home: Path, tmp_path: Path) -> None:
     promise(home, "export", "cancer@1", "--to", str(tmp_path / "later"))
     assert (tmp_path / "later" / "best_model.py").is_file()
@@ -172,6 +177,7 @@ def scores(board: dict[str, Any]) -> dict[str, Any]:
     return {m["name"]: (m["validation"], m["score"], m["rounds"]) for m in board["models"]}
 
 
+@pytest.mark.slow
 def test_trials_give_the_same_scores_whatever_the_thread_count(
     found: dict[str, Any], cancer: Path, home: Path, tmp_path: Path
 ) -> None:
@@ -182,6 +188,7 @@ def test_trials_give_the_same_scores_whatever_the_thread_count(
     assert scores(again["leaderboard"]) == scores(found["leaderboard"])
 
 
+@pytest.mark.slow
 def test_a_journal_is_replayed_exactly(
     found: dict[str, Any], cancer: Path, home: Path, tmp_path: Path
 ) -> None:
@@ -193,6 +200,7 @@ def test_a_journal_is_replayed_exactly(
     assert scores(again["leaderboard"]) == scores(found["leaderboard"])
 
 
+@pytest.mark.slow
 def test_a_killed_race_goes_on_where_it_was(
     found: dict[str, Any], cancer: Path, home: Path, tmp_path: Path
 ) -> None:
@@ -219,6 +227,7 @@ def test_a_killed_race_goes_on_where_it_was(
     assert scores(again["leaderboard"]) == scores(found["leaderboard"])
 
 
+@pytest.mark.slow
 def test_a_number_is_learned_too(home: Path, tmp_path: Path) -> None:
     data = tmp_path / "diabetes.parquet"
     load_diabetes(as_frame=True).frame.to_parquet(data)
@@ -232,6 +241,7 @@ def test_a_number_is_learned_too(home: Path, tmp_path: Path) -> None:
     assert found["version"] == "diabetes@1"
 
 
+@pytest.mark.slow
 def test_ctrl_c_shows_the_leaderboard_so_far(cancer: Path, home: Path, tmp_path: Path) -> None:
     journal = tmp_path / "run" / "race" / "journal.jsonl"
     start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "

@@ -66,6 +66,7 @@ def test_every_family_runs_without_promise_and_trains_again_to_the_same_model(
     assert pq.read_table(tmp_path / "p.parquet").equals(pq.read_table(tmp_path / "whole.parquet"))
 
 
+@pytest.mark.slow
 def test_a_blend_gives_the_leaderboards_digits_without_promise(
     blend: tuple[ExportPlan, Path], readable: Build
 ) -> None:
@@ -86,6 +87,7 @@ def test_a_blend_gives_the_leaderboards_digits_without_promise(
     assert "torch" not in lock
 
 
+@pytest.mark.slow
 def test_another_score_is_not_verified(blend: tuple[ExportPlan, Path]) -> None:
     _, folder = blend
     found = verify(folder, data=folder.parent / "orders.csv", expected_score=0.123)
@@ -93,6 +95,7 @@ def test_another_score_is_not_verified(blend: tuple[ExportPlan, Path]) -> None:
     assert "NOT verified" in found.sentence
 
 
+@pytest.mark.slow
 def test_serve_answers_json_and_csv(blend: tuple[ExportPlan, Path]) -> None:
     plan, folder = blend
     code = (
@@ -177,6 +180,7 @@ def test_the_time_column_is_read_for_its_calendar_alone(
     assert json.loads(printed.splitlines()[-1])["max_difference"] == 0
 
 
+@pytest.mark.slow
 def test_an_export_without_a_calendar_has_no_code_for_one(blend: tuple[ExportPlan, Path]) -> None:
     _, folder = blend
     code = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from promise.data.answer import Class
 from promise.discovery.export import ExportPlan
 from promise.discovery.export.code import code_files
@@ -15,6 +17,7 @@ from promise.discovery.export.package import pyproject
 Build = Callable[..., Any]
 
 
+@pytest.mark.slow
 def test_many_classes_and_columns_are_read_from_the_schema(
     blend: tuple[ExportPlan, Path], tmp_path: Path, readable: Build
 ) -> None:
@@ -31,6 +34,7 @@ def test_many_classes_and_columns_are_read_from_the_schema(
     assert "top_{place + 1}_class" in files["best_model.py"]
 
 
+@pytest.mark.slow
 def test_strange_column_names_stay_out_of_the_code(
     blend: tuple[ExportPlan, Path], tmp_path: Path, readable: Build
 ) -> None:

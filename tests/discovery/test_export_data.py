@@ -60,6 +60,7 @@ def test_the_same_rows_in_another_format_give_the_same_score(
     readable(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["list", "folder", "pattern"])
 def test_several_files_are_read_in_the_order_of_the_original(
     blend: tuple[ExportPlan, Path], tmp_path: Path, way: str
@@ -83,6 +84,7 @@ def test_several_files_are_read_in_the_order_of_the_original(
     assert found.ok, found.sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["reordered", "another", "shorter"])
 def test_a_changed_file_is_told_in_words(
     blend: tuple[ExportPlan, Path], tmp_path: Path, what: str

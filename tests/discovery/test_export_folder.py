@@ -20,6 +20,7 @@ Build = Callable[..., Any]
 N_ROWS = 240
 
 
+@pytest.mark.slow
 def test_only_an_export_is_replaced(blend: tuple[ExportPlan, Path], tmp_path: Path) -> None:
     plan, folder = blend
     (tmp_path / "mine").mkdir()
@@ -40,6 +41,7 @@ def test_the_manifest_knows_every_file(blend: tuple[ExportPlan, Path]) -> None:
     assert manifest["lineage"]["holdout_rows"] == N_ROWS // 4
 
 
+@pytest.mark.slow
 def test_a_failing_export_leaves_nothing(
     blend: tuple[ExportPlan, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

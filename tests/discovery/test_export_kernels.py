@@ -193,6 +193,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(JSON)
 def test_a_literal_means_what_it_was_written_from(value: Any) -> None:

@@ -241,6 +241,7 @@ def test_an_empty_story_is_a_page_that_says_so() -> None:
     assert "before a model could be recommended" in Outline(render({})).text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["class", "number"])
 def test_any_missing_part_leaves_the_page_right(kind: str) -> None:
     story = a_story(kind, n_rows=40)

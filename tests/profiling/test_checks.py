@@ -50,6 +50,7 @@ def named(findings: list[Finding], check: str) -> tuple[str, ...]:
     return tuple(name for f in findings if f.check == check for name in f.columns)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("target", ["score", "bought"])
 def test_an_honest_table_raises_no_alarm(seed: int, target: str) -> None:
@@ -93,6 +94,7 @@ def leaky() -> dict[str, tuple[str, dict[str, Any], str, tuple[str, ...]]]:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trap", list(leaky()))
 def test_columns_that_hold_the_answer_are_named_and_suspicious(trap: str) -> None:
     target, extra, check, names = leaky()[trap]
@@ -132,6 +134,7 @@ def test_the_time_of_a_row_is_never_to_blame() -> None:
     assert named(findings, "target_parts") == named(findings, "known_after_event") == ("stop",)
 
 
+@pytest.mark.slow
 def test_faults_of_single_columns_are_noted() -> None:
     rng = np.random.default_rng(5)
     columns = base() | {

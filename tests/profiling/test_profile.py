@@ -180,6 +180,7 @@ def test_a_source_without_rows_or_with_empty_columns_is_profiled() -> None:
     assert empty.n_rows == 0
 
 
+@pytest.mark.slow
 def test_many_columns_keep_a_smaller_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     n = 600
     rng = np.random.default_rng(1)

@@ -66,6 +66,14 @@ def test_dates_of_several_forms_are_told() -> None:
     assert "%d/%m/%Y is tried first" in found.evidence
 
 
+def test_the_time_of_the_rows_is_looked_at_though_it_is_no_input() -> None:
+    days = ["2024-05-13", "13.05.2024", "14.05.2024"] * 40
+    source = open_source(pa.table({"day": days, "y": [0, 1, 1] * 40}))
+    schema = infer_schema(source).with_roles({"day": "time"})
+    found = check_profile(profile_source(source, schema), schema, target="y", time="day")
+    assert ("mixed_dates", ("day",)) in [(one.check, one.columns) for one in found]
+
+
 def test_one_form_with_and_without_a_clock_is_one_form() -> None:
     assert findings("at", ["2024-05-13", "2024-05-13 10:00:00"] * 40) == []
     assert findings("at", ["13.05.2024", "13.05.2024 10:00"] * 40) == []

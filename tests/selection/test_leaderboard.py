@@ -31,6 +31,13 @@ def test_a_useless_table_is_called_so() -> None:
     assert "say little about `price`" in said[1]
 
 
+def test_a_baseline_that_wins_is_not_recommended_as_a_model() -> None:
+    rows = [row("baseline-01", "baseline", 0.5), row("linear-01", "linear", 0.5, tie=True)]
+    (said,) = recommendation(rows, "baseline-01", R2, "price", 100)
+    assert said.startswith("No model predicts `price` better")
+    assert "r2 0.5 on 100 rows, 95 % interval 0.49 to 0.51" in said
+
+
 def test_ties_show_what_is_cheaper() -> None:
     best = row("a", "lightgbm", 0.9, predict_ms=1.0, size_mb=10.0)
     tied = row("b", "linear", 0.9, predict_ms=0.1, size_mb=8.0, tie=True)

@@ -16,10 +16,15 @@ from promise.models.base import Examples
 from promise.models.boosting import LightGBM
 from promise.models.linear import Linear
 from promise.selection.board import Board, Task
-from promise.selection.candidates import Candidate
+from promise.selection.candidates import Candidate, Fit
 from promise.selection.grounds import Grounds
-from promise.selection.limits import Budget, Limits
+from promise.selection.limits import PATIENCE_S, Budget, Limits
 from promise.selection.pace import Pace
+
+FIT = Fit(
+    rung=0, fold=0, status="ok", score=0.5, rows=200, rounds=None, fit_seconds=0.01,
+    predict_ms=0.1, size_mb=0.1, peak_mb=1.0, cut=False, folder="",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -28,6 +33,7 @@ def limits(number_table: tuple[Schema, Examples], tmp_path: Path) -> Limits:
     folds = [(np.arange(200), np.arange(200, 240))]
     grounds = Grounds.prepare(train, schema, default_metric(train.answer), folds, Job(), tmp_path)
     budget, board = Budget(deadline_s=100.0), Board(grounds.stages, 1, 1)
+    board.record(candidate(schema, slow=False), FIT)
     job = Job(memory_mb=500.0)
     return Limits(grounds, budget, job, board, Pace(4, 0), lambda: 0.0, 0.0, slots=2)
 
@@ -44,6 +50,19 @@ def test_nothing_starts_that_cannot_end(
     limits.pace.learn("lightgbm", task.id[0], rows=200, seconds=5.0)
     assert limits.affordable(task)
     limits.monotonic = lambda: 96.0
+    assert not limits.affordable(task)
+
+
+def test_a_race_without_a_model_waits_for_its_first(
+    limits: Limits, number_table: tuple[Schema, Examples]
+) -> None:
+    task = Task(candidate(number_table[0], slow=True), 0, 0, 0)
+    limits.monotonic = lambda: 130.0
+    assert not limits.affordable(task)
+    limits.board = Board(limits.grounds.stages, 1, 1)
+    assert limits.affordable(task)
+    assert limits.planned_end_s() == pytest.approx(100.0)
+    limits.monotonic = lambda: 100.0 + PATIENCE_S
     assert not limits.affordable(task)
 
 

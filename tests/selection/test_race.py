@@ -73,6 +73,7 @@ def finished(
     return folder, run(class_table, inline_engine(), folder)
 
 
+@pytest.mark.slow
 def test_finds_the_signal_and_lists_each_family(finished: tuple[Path, RaceResult]) -> None:
     _, result = finished
     listed = {t.family: t for t in result.listed}
@@ -82,6 +83,7 @@ def test_finds_the_signal_and_lists_each_family(finished: tuple[Path, RaceResult
     assert sum(t.family != "baseline" for t in result.trials) == 5
 
 
+@pytest.mark.slow
 def test_threads_do_not_change_scores(
     class_table: Table, inline_engine: Any, tmp_path: Path, finished: tuple[Path, RaceResult]
 ) -> None:
@@ -90,6 +92,7 @@ def test_threads_do_not_change_scores(
     assert again.blend[0][0].name == finished[1].blend[0][0].name
 
 
+@pytest.mark.slow
 def test_resume_repeats_nothing_and_ends_alike(
     class_table: Table, inline_engine: Any, tmp_path: Path, finished: tuple[Path, RaceResult]
 ) -> None:
@@ -122,6 +125,7 @@ def test_resume_refuses_other_data(
         run(number_table, inline_engine(), finished[0], resume=True)
 
 
+@pytest.mark.slow
 def test_replay_gives_the_same_scores(
     class_table: Table, inline_engine: Any, tmp_path: Path, finished: tuple[Path, RaceResult]
 ) -> None:
@@ -133,6 +137,7 @@ def test_replay_gives_the_same_scores(
     }
 
 
+@pytest.mark.slow
 def test_a_failing_family_is_listed_as_failed(
     number_table: Table, inline_engine: Any, tmp_path: Path
 ) -> None:
@@ -179,6 +184,18 @@ def test_refits_learn_from_all_rows(
     assert all("trained on 16" in note or "trained on 15" in note for note in notes)
 
 
+def test_a_clock_that_is_over_before_the_race_still_leaves_a_model(
+    class_table: Table, inline_engine: Any, tmp_path: Path
+) -> None:
+    over = time.monotonic() - 5.0
+    budget = Budget(deadline_s=over, refits_by_s=over)
+    result = run(class_table, inline_engine(), tmp_path, budget=budget)
+    assert result.best.family != "baseline"
+    assert len([t for t in result.trials if t.ok]) < 4
+    refits = refit(result, job=Job(seed=5), engine=inline_engine(), deadline_s=over)
+    assert refits[result.winner].ok
+
+
 def test_members_of_a_blend_are_refitted_first(
     inline_engine: Any, finished: tuple[Path, RaceResult]
 ) -> None:
@@ -187,6 +204,7 @@ def test_members_of_a_blend_are_refitted_first(
     assert list(refits) == [t.name for t, _ in result.members]
 
 
+@pytest.mark.slow
 def test_without_blends_a_single_model_wins(
     class_table: Table, inline_engine: Any, tmp_path: Path
 ) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from promise.data.answer import Number
 from promise.data.columns import IntArray
+from promise.data.folds import folds
 from promise.data.schema import Schema
-from promise.data.split import Split, folds
+from promise.data.split import Split
 from promise.job import Job
 from promise.metrics.pointwise import default_metric
 from promise.models.base import Examples
@@ -74,6 +75,7 @@ def test_only_small_tables_whose_folds_can_be_drawn_again_are_repeated(n_rows: i
     assert k * repeats >= n_folds(n_rows, repeatable=False)[0]
 
 
+@pytest.mark.slow
 def test_a_score_is_that_of_all_draws_one_after_the_other(found: tuple[Path, RaceResult]) -> None:
     _, result = found
     grounds = result.grounds
@@ -87,6 +89,7 @@ def test_a_score_is_that_of_all_draws_one_after_the_other(found: tuple[Path, Rac
     assert result.y.tolist() == y.tolist()
 
 
+@pytest.mark.slow
 def test_the_first_draw_is_a_hurdle_before_the_others(found: tuple[Path, RaceResult]) -> None:
     _, result = found
     assert [s.folds for s in result.grounds.stages] == [(0,), (1, 2, 3), tuple(range(4, 12))]

@@ -95,6 +95,7 @@ def test_the_score_of_one_fold_is_that_of_its_process(tmp_path: Path, metric: st
         assert trial.score == grounds.metric.score(grounds.train.y[rows], output, None)
 
 
+@pytest.mark.slow
 def test_thousands_of_classes_are_calibrated_on_part_of_the_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

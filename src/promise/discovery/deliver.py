@@ -72,7 +72,7 @@ def deliver(
         story["version"] = str(version)
         export, failure = _export(version, learned, ground, options, watcher)
     story["export"] = export
-    _close(story, board, options, plan, max(engine.peak_mb, watch.peak_mb))
+    _close(story, board, options, plan, max(engine.peak_mb, watch.peak_mb), watcher)
     if failure is not None:
         raise failure
     watcher.step("done")
@@ -254,10 +254,19 @@ def _export(
 
 
 def _close(
-    story: dict[str, Any], board: Leaderboard, options: Options, plan: Plan, peak_mb: float
+    story: dict[str, Any],
+    board: Leaderboard,
+    options: Options,
+    plan: Plan,
+    peak_mb: float,
+    watcher: Recorded,
 ) -> None:
     story["seconds"] = time.monotonic() - plan.start
     story["peak_memory_mb"] = peak_mb
+    late = plan.late_by(story["seconds"])
+    if late is not None:
+        story["warnings"].append(late)
+        watcher.warn(late)
     write_text(options.out / "report.html", render(plain(story)))
     write_json(options.out / "leaderboard.json", board.to_json())
 
@@ -272,5 +281,5 @@ def _without_model(
 ) -> Found:
     """Tell how far an interrupted race came, by validation scores alone."""
     watcher.warn("no model was trained on all rows; go on with --resume to finish.")
-    _close(story, board, options, plan, engine.peak_mb)
+    _close(story, board, options, plan, engine.peak_mb, watcher)
     return Found(options.out, plain(story), None)

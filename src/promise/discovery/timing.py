@@ -8,6 +8,7 @@ _REFIT_SHARE = 0.14
 _DELIVER_SHARE = 0.10
 _DELIVER_AT_LEAST_S = 8.0  # registering, exporting and a fresh interpreter, on an idle machine
 _DELIVER_AT_MOST_S = 45.0
+_LATE = 0.05  # a run that takes more than its budget by this share says so
 
 
 @dataclass(frozen=True)
@@ -72,4 +73,20 @@ class Plan:
             importance=refit + 0.15 * deliver,
             curve=refit + 0.40 * deliver,
             end=end,
+        )
+
+    def late_by(self, seconds: float) -> str | None:
+        """Say that a run took longer than it was given; None where it did not.
+
+        Examples
+        --------
+        >>> Plan.make(0.0, 4.0, 60.0).late_by(75.0)
+        'This took 75 s of a budget of 60 s: give a longer --budget, or a machine less busy.'
+        >>> Plan.make(0.0, 4.0, 60.0).late_by(62.0)
+        """
+        if self.end is None or seconds <= (1 + _LATE) * (self.end - self.start):
+            return None
+        return (
+            f"This took {seconds:,.0f} s of a budget of {self.end - self.start:,.0f} s: "
+            "give a longer --budget, or a machine less busy."
         )

@@ -82,7 +82,7 @@ def check_table(
     columns = columns.only(dict.fromkeys((*inputs, *((time,) if time else ()))))
     plain = [
         *_plain_findings(profile, columns, inputs),
-        *_written(profile, schema, (*inputs, target)),
+        *_written(profile, schema, tuple(dict.fromkeys((*columns.arrays, target)))),
     ]
     useless = _named(f for f in plain if f.check in DROPPED)
     live = tuple(n for n in inputs if n not in useless)

@@ -269,6 +269,12 @@ def recommendation(
     if row is None or row.score is None:
         return [f"No model could be recommended for `{target}`: see the status of each family."]
     interval = f", 95 % interval {shown(row.ci[0])} to {shown(row.ci[1])}" if row.ci else ""
+    if row.family == BASELINE:
+        return [
+            f"No model predicts `{target}` better than always giving the same answer does "
+            f"({metric.name} {shown(row.score)} on {n_holdout:,} rows{interval}): these columns "
+            "say little about it, so look for others before anyone relies on a model."
+        ]
     said = [
         f"Take `{best}`, {described(row)}: it predicts `{target}` with {metric.name} "
         f"{shown(row.score)} on {n_holdout:,} rows it had never seen{interval}."

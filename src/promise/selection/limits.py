@@ -22,6 +22,9 @@ OTHERS_SHARE = 0.1
 OPENING_SHARE = 0.3
 """When the first of each family takes more than this share of the time, the quick ones start."""
 
+PATIENCE_S = 60.0
+"""A race without a model goes on so long past its end, until it has one: late beats nothing."""
+
 REFITS = 4
 """The time for so many refits of the best is kept."""
 
@@ -98,6 +101,13 @@ class Limits:
     view_s: dict[int, float] = field(default_factory=dict)
 
     def end_s(self) -> float | None:
+        """When fits must have ended: as planned, later only where no model is there by then."""
+        end = self.planned_end_s()
+        if end is None or self.board.leader() is not None:
+            return end
+        return max(end, self.began_s) + PATIENCE_S
+
+    def planned_end_s(self) -> float | None:
         """When fits must have ended, so that the best can still be refitted."""
         end = self.budget.deadline_s
         if end is not None and self.budget.refits_by_s is not None:

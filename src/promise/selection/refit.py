@@ -64,7 +64,8 @@ def refit(
     """Train models on all rows of the race, the winner's members first.
 
     A model that cannot be trained in time is represented by its first fold's, which has learned
-    from fewer rows; its note says so.
+    from fewer rows; its note says so. A member of the winner that has no such form, since only a
+    part of the rows was reached, is trained whatever the time.
 
     Parameters
     ----------
@@ -81,11 +82,16 @@ def refit(
     def left() -> float:
         return math.inf if deadline_s is None else deadline_s - monotonic()
 
+    members = {t.name for t, _ in result.members} if result.winner else set()
     for batch in batches(work, grounds, job):
         slots = max(1, min(len(batch), job.threads))
         need = sum(expected_seconds(t, grounds.train.n_rows) for t, _ in batch) / slots
         if need > left():
-            found |= {t.name: stand_in(t, grounds, "no time was left") for t, _ in batch}
+            late = {t.name: stand_in(t, grounds, "no time was left") for t, _ in batch}
+            found |= late
+            batch = [w for w in batch if w[0].name in members and not late[w[0].name].ok]
+            if batch:
+                found |= train_batch(batch, grounds, engine, None)
             continue
         found |= train_batch(batch, grounds, engine, deadline_s)
     failed = {t.name: failure(t) for t in trials if not t.ok}

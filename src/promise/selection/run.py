@@ -356,7 +356,7 @@ class Run:
     def report(self) -> None:
         """Tell the caller where the race stands."""
         leader = self.board.leader()
-        end = self.limits.end_s()
+        end = self.limits.planned_end_s()
         scores = [f.score for f in leader.fits.values() if f.ok] if leader else []
         self.progress(
             Progress(

@@ -81,9 +81,7 @@ def model_card(plan: ExportPlan) -> str:
             "winner_sentence": f"{_capital(winner(plan))}.",
             "members_table": _members(plan),
             "decision": _decision(plan),
-            "n_source_rows": f"{plan.n_source_rows:,}",
             "fingerprint": plan.data_fingerprint,
-            "train_rows": f"{plan.n_train_rows:,}",
             "group": f"Rows that share `{plan.group}` stay together.\n" if plan.group else "",
             "validation": _number(plan.validation_score),
             "leaderboard": _leaderboard(plan.leaderboard, plan.metric),
@@ -108,6 +106,8 @@ def _shared(plan: ExportPlan) -> dict[str, str]:
         "baseline": _number(plan.baseline_score),
         "split": plan.split_sentence.rstrip("."),
         "rows_used": f"{plan.rows_used:,}",
+        "n_source_rows": f"{plan.n_source_rows:,}",
+        "train_rows": f"{plan.n_train_rows:,}",
         "source": f"`{plan.source_name}`",
     }
 
@@ -202,7 +202,7 @@ def _limits(plan: ExportPlan) -> str:
         lines.append("- Probabilities are calibrated on validation rows of this split only.")
     if plan.rows_used < plan.n_source_rows:
         lines.append(
-            f"- It learned from a sample: {plan.rows_used:,} of {plan.n_source_rows:,} rows. "
+            f"- A sample stood for the whole: {plan.rows_used:,} of {plan.n_source_rows:,} rows. "
             "`train.py --engine chunked --rows rest` learns from the others too."
         )
     if any(not member.refitted for member in plan.members):
