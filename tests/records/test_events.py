@@ -6,13 +6,15 @@ import multiprocessing
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from promise.clock import ManualClock, SystemClock
 from promise.errors import DataError
-from promise.records.events import EventConflict, Events
-from promise.state.database import Database
+from promise.records.events import EVENTS, EventConflict, Events
+from promise.records.history import History
+from promise.state.database import Database, Migrations
 
 
 @pytest.fixture
@@ -60,6 +62,7 @@ def test_the_same_again_changes_nothing_and_another_content_is_refused(
     assert events.add("other", [one(payload={"n": 2})]).added == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
@@ -85,7 +88,9 @@ def test_a_bad_entry_is_named_and_nothing_is_kept(
     assert events.since(0) == []
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(batches=st.lists(st.lists(st.integers(0, 12), max_size=6), max_size=6))
 def test_however_events_are_batched_each_id_is_kept_once(batches: list[list[int]]) -> None:
     events = Events(Database("sqlite://"), ManualClock())
@@ -122,3 +127,53 @@ def test_processes_that_send_the_same_events_keep_each_once(
         sender.join(60)
     assert [sender.exitcode for sender in senders] == [0, 0, 0]
     assert [event.number for event in events.since(0)] == list(range(1, 51))
+
+
+def test_a_log_of_an_earlier_installation_is_read_on(database: Database) -> None:
+    database.migrate(Migrations("events", EVENTS.steps[:6]))
+    row = {
+        "number": 4, "model": "churn", "event_id": "e0", "entity": "ann", "type": "login",
+        "at": "2026-01-01T00:00:00.000000+00:00", "payload": "{}",
+    }  # fmt: skip
+    with database.transaction() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO events (number, model, event_id, entity, type, at, received_at, "
+                "payload) VALUES (:number, :model, :event_id, :entity, :type, :at, :at, :payload)"
+            ),
+            row,
+        )
+    events = Events(database)
+    assert [event.event_id for event in events.since(0, model="churn")] == ["e0"]
+    assert events.add("churn", [one("e1")]).events[0].number == 5
+    assert [told[0] for told in events.told_since(0, 10, model="churn")] == [4, 5]
+
+
+@pytest.mark.slow
+def test_who_follows_one_model_reads_by_its_index(database: Database) -> None:
+    events = Events(database)
+    for model, n in (("busy", 1500), ("quiet", 3), ("busy", 1500)):
+        events.add(model, [one(f"{model}-{events.head()}-{i}") for i in range(n)])
+    with database.transaction() as connection:
+        connection.execute(sa.text("ANALYZE events"))
+    asked: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, text: str, values: Any, *_: Any) -> None:
+        asked.append((text, values))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        told = events.told_since(0, 100, model="quiet")
+        same = events.since(0, 100, model="quiet")
+        (_, rows), *_ = History(database, "quiet").batches(["entity"])
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    assert [one[0] for one in told] == [event.number for event in same] == [1501, 1502, 1503]
+    assert rows.num_rows == 3
+    plan = "EXPLAIN QUERY PLAN " if database.url.startswith("sqlite") else "EXPLAIN "
+    of_model = [(text, values) for text, values in asked if "FROM events WHERE" in text]
+    assert len(of_model) >= 4
+    with database.reading() as connection:
+        for text, values in of_model:
+            said = str(connection.exec_driver_sql(plan + text, values).all())
+            assert "events_in_order" in said, said

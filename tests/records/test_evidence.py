@@ -43,6 +43,7 @@ def test_slots_are_added_and_repeated_calls_replace(store: EvidenceStore) -> Non
     assert store.counts("churn", 1, "shadow") == []
 
 
+@pytest.mark.slow
 def test_old_buckets_become_hours_and_late_counts_are_refused(store: EvidenceStore) -> None:
     start = store.clock.now()
     for number in range(720):  # two hours
@@ -190,6 +191,7 @@ def test_several_workers_publish_beside_each_other(database: Database, tmp_path:
     assert len(kept) <= 2  # what is over and confirmed is let go
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(["answer", "tick"]), st.floats(0, 3)), max_size=40),

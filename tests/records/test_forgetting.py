@@ -15,7 +15,7 @@ from promise.clock import ManualClock
 from promise.errors import DataError
 from promise.records.bulk import GIVEN, BulkEvents
 from promise.records.events import EventConflict, Events
-from promise.records.exposures import read_exposures, write_exposures
+from promise.records.exposures import read_exposures
 from promise.records.forgetting import SETTLE_S, Forgetting
 from promise.records.forgotten import Forgotten
 from promise.records.labels import Labels
@@ -180,9 +180,6 @@ def test_an_id_is_taken_out_of_logs_that_are_being_written(tmp_path: Path, who: 
         ("l2", "bob", 1), ("l2", "cem", 3), ("l4", "bob", 1), ("l5", "ann", 1),
     ]  # fmt: skip
     assert (found[0].propensity, found[0].features, found[0].version) == (0.5, "f1", 3)
-    assert write_exposures(tmp_path, "meet", tmp_path / "shown.jsonl") == 3
-    first = msgspec.json.decode((tmp_path / "shown.jsonl").read_bytes().splitlines()[0])
-    assert (first["event_id"], first["type"], first["entity"]) == ("l2-1", "impression", "ann")
 
 
 def test_an_id_is_found_wherever_it_stands_in_a_long_log(
@@ -242,3 +239,19 @@ def test_tables_of_events_are_kept_as_single_ones_are(
             ("g", "x", "y", "like", AT, "{}"), ("g", "x", "y", "pass", AT, "{}"),
         ]))  # fmt: skip
     assert events.head() == 4
+
+
+def test_what_a_table_brings_again_at_its_end_leaves_no_gap(
+    database: Database, clock: ManualClock
+) -> None:
+    bulk = BulkEvents(database, clock)
+    rows = [(id, "ann", "bob", "like", AT, "{}") for id in "cdab"]
+    assert bulk.add("meet", table(rows[2:])).added == 2
+    kept = bulk.add("meet", table(rows))
+    assert (kept.added, kept.unchanged) == (2, 2)
+    found = [(event.number, event.event_id) for event in Events(database, clock).since(0)]
+    assert found == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
+    other = ("b", "ann", "cem", "like", AT, "{}")
+    with pytest.raises(EventConflict, match="'b' is already kept"):
+        bulk.add("meet", table([("e", "ann", "bob", "like", AT, "{}"), other]))
+    assert Events(database, clock).head() == 4

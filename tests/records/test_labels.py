@@ -156,6 +156,7 @@ def test_a_bad_entry_is_named_and_none_is_kept(entry: Any, said: str) -> None:
     labels.database.close()
 
 
+@pytest.mark.slow
 def test_ten_thousand_at_once(labels: Labels) -> None:
     batch = [one(f"p{number}", number % 3) for number in range(10_000)]
     assert len(labels.add(batch)) == 10_000

@@ -121,3 +121,15 @@ def test_pruned_and_scrubbed_lines_are_gone(tmp_path: Path, labels: Labels) -> N
 def test_a_model_without_a_log_waits_for_nothing(tmp_path: Path, labels: Labels) -> None:
     page = ReviewQueue(tmp_path, "desk", labels).page(10)
     assert (page.lines, page.waiting, page.complete) == ([], 0, True)
+
+
+def test_machines_that_share_the_folder_have_one_queue_and_are_named(
+    tmp_path: Path, labels: Labels
+) -> None:
+    write(tmp_path, [line(1)])
+    other = tmp_path / "desk" / "n.0-0000000000002.jsonl"
+    other.write_text(line(2, id="n.0-a-2"), encoding="utf-8")
+    page = ReviewQueue(tmp_path, "desk", labels).page(10)
+    assert ([found["id"] for found in page.lines], page.machines) == (
+        ["m.0-a-1", "n.0-a-2"], ("m", "n"),
+    )  # fmt: skip

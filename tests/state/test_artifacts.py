@@ -62,6 +62,7 @@ def test_a_draft_can_be_published_again_under_another_number(store: Artifacts) -
         assert store.local(location, digest).is_dir()
 
 
+@pytest.mark.slow
 def test_what_is_removed_is_gone_and_removing_twice_is_fine(store: Artifacts) -> None:
     location, digest = publish(store)
     store.local(location, digest)

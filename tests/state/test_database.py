@@ -75,6 +75,7 @@ def migrate(url: str, _: int) -> None:
     database.close()
 
 
+@pytest.mark.slow
 def test_processes_that_migrate_at_once_apply_every_step_once(database: Database) -> None:
     in_processes(4, migrate, database.url)
     assert value(database, "SELECT COUNT(*) FROM counter") == 1
@@ -93,6 +94,7 @@ def add(url: str, times: int, _: int) -> None:
     database.close()
 
 
+@pytest.mark.slow
 def test_read_modify_write_by_four_processes_loses_nothing(database: Database) -> None:
     database.migrate(COUNTER)
     in_processes(4, add, database.url, 25)
@@ -112,6 +114,7 @@ def append(url: str, times: int, who: int) -> None:
     database.close()
 
 
+@pytest.mark.slow
 def test_numbers_counted_up_by_four_processes_have_no_gap(database: Database) -> None:
     database.migrate(NAMES)
     in_processes(4, append, database.url, 10)
@@ -155,6 +158,7 @@ def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
     assert value(database, "SELECT n FROM counter") == 5
 
 
+@pytest.mark.slow
 def test_a_lock_held_for_too_long_is_told_in_words(database: Database) -> None:
     database.migrate(COUNTER)
     impatient = Database(database.url, wait_s=0.2)
@@ -170,6 +174,7 @@ def test_a_lock_held_for_too_long_is_told_in_words(database: Database) -> None:
     impatient.close()
 
 
+@pytest.mark.slow
 def test_who_has_less_time_waits_less_and_nobody_else_does(database: Database) -> None:
     """Its own wait is 30 s, which would be told if the bound were not passed down."""
     database.migrate(COUNTER)
@@ -204,6 +209,7 @@ def test_a_statement_that_takes_longer_than_there_is_time_is_ended(database: Dat
     assert value(database, "SHOW statement_timeout") == "0"
 
 
+@pytest.mark.slow
 def test_a_writer_waits_for_another_and_then_goes_on(database: Database) -> None:
     database.migrate(COUNTER)
     held, go = threading.Event(), threading.Event()

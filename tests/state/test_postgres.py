@@ -43,6 +43,7 @@ def add(connection: sa.Connection) -> None:
     connection.execute(sa.text("UPDATE counter SET n = n + 1"))
 
 
+@pytest.mark.slow
 def test_a_frozen_server_is_waited_for_no_longer_than_there_is_time(
     database: Database, way: FrozenWay
 ) -> None:
@@ -59,6 +60,7 @@ def test_a_frozen_server_is_waited_for_no_longer_than_there_is_time(
     assert n(database) == 2
 
 
+@pytest.mark.slow
 def test_a_server_that_freezes_within_a_transaction_keeps_nothing_of_it(
     database: Database, way: FrozenWay
 ) -> None:
@@ -75,6 +77,7 @@ def test_a_server_that_freezes_within_a_transaction_keeps_nothing_of_it(
     assert n(database) == 0
 
 
+@pytest.mark.slow
 def test_event_state_on_a_frozen_server_is_away(database: Database, way: FrozenWay) -> None:
     store = PostgresStore(database, timeout_s=1.0)
     store.exchange("e1", 1, ["a"], b"1")
@@ -85,3 +88,23 @@ def test_event_state_on_a_frozen_server_is_away(database: Database, way: FrozenW
     (before,) = store.exchange("e2", 2, ["a"], b"2")
     assert before.tail == (b"1",)
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("-csearch_path=nowhere", "no schema has been selected"),
+        ("-cdefault_transaction_read_only=on", "read-only transaction"),
+    ],
+)
+def test_a_server_that_forbids_writing_is_told_in_one_sentence(
+    postgres_schema: str, option: str, told: str
+) -> None:
+    url = sa.make_url(postgres_schema).update_query_dict({"options": option})
+    database = Database(url.render_as_string(hide_password=False))
+    with pytest.raises(StateError, match="does not let this user write there") as refused:
+        database.migrate(COUNTER)
+    database.close()
+    assert told in str(refused.value)
+    assert "grant the rights" in str(refused.value)
+    assert "\n" not in str(refused.value)

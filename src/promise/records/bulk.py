@@ -77,9 +77,9 @@ class BulkEvents:
 
         def work(connection: sa.Connection) -> Kept:
             wait_in_line(connection, EVENTS_LOCK)
-            told = _without_forgotten(connection, model, fresh)
-            new = _without_known(connection, model, told, compared)
-            if new.num_rows:
+            new = told = _without_forgotten(connection, model, fresh)
+            if not _inserted(connection, _numbered(connection, model, told, received)):
+                new = _without_known(connection, model, told, compared)
                 _insert(connection, _numbered(connection, model, new, received))
             known = told.num_rows - new.num_rows
             return Kept(new.num_rows, known + again, fresh.num_rows - told.num_rows)
@@ -174,7 +174,19 @@ def _numbered(connection: sa.Connection, model: str, table: pa.Table, received: 
     return pa.table({name: columns[name] for name in _COLUMNS})
 
 
+def _inserted(connection: sa.Connection, table: pa.Table) -> bool:
+    """Insert events that are likely all new, which nobody is asked first; False: one is known."""
+    try:
+        with connection.begin_nested():
+            _insert(connection, table)
+    except sa.exc.IntegrityError:
+        return False
+    return True
+
+
 def _insert(connection: sa.Connection, table: pa.Table) -> None:
+    if not table.num_rows:
+        return
     if connection.dialect.name == "postgresql":
         _copy(connection, table)
         return
@@ -193,5 +205,9 @@ def _copy(connection: sa.Connection, table: pa.Table) -> None:
     if driver is None:
         raise DataError("the database's connection was lost; import the file again.")
     into = f"COPY events ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT csv)"
-    with driver.cursor() as cursor, cursor.copy(into) as copying:
-        copying.write(text.getbuffer())
+    errors = connection.dialect.loaded_dbapi.Error
+    try:
+        with driver.cursor() as cursor, cursor.copy(into) as copying:
+            copying.write(text.getbuffer())
+    except errors as error:  # as any other statement's, so that it is told or tried again alike
+        raise sa.exc.DBAPIError.instance(into, None, error, errors) from error

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from promise.records.reading import read_all
+from promise.records.reading import parse_line, read_all
 from promise.records.scrubbing import blanked
-from promise.state.files import whole_file
+from promise.records.segments import read_lines, segments
 
+DAY_S = 86_400
+_AT_ONCE = 4 << 20  # bytes: some milliseconds of reading
+_SEGMENT_S = 7_200  # a segment begins anew every hour
 _SHOWN = ("id", "probability", "source", "propensity")
 
 
@@ -81,13 +84,10 @@ def read_exposures(
     first = float("-inf") if since is None else since.timestamp()
     last = float("inf") if as_of is None else as_of.timestamp()
     for line in read_all(folder, model):
-        listed = line.get("answer")
-        if not isinstance(listed, dict) or "items" not in listed:
-            continue
-        if line.get("arm") == "shadow" or listed.get("similar"):
+        if not _was_shown(line):
             continue
         if first < line["at"] <= last and not blanked(line.get("entity") or ""):
-            yield from _of_line(line, listed.get("features", ""))
+            yield from _of_line(line, line["answer"].get("features", ""))
 
 
 def _of_line(line: Mapping[str, Any], features: str) -> Iterator[Exposure]:
@@ -101,29 +101,61 @@ def _of_line(line: Mapping[str, Any], features: str) -> Iterator[Exposure]:
             )  # fmt: skip
 
 
-def write_exposures(
-    folder: Path,
-    model: str,
-    to: Path,
-    *,
-    since: datetime | None = None,
-    as_of: datetime | None = None,
-) -> int:
-    """Write what people were shown as events of the type `impression`, in JSON Lines.
+class Showings:
+    """Follows a model's log of lists: how often each person was shown since the day began.
 
-    `open_source` reads the file as any other; its columns are `event_id`, `entity`, `other`,
-    `type`, `at` and the fields of `Exposure`. Lists without a session are left out.
+    All workers of a machine write where this reads, so that each list counts once, whoever gave
+    it; a list is in the log within `PredictionLog`'s `flush_s`.
 
-    Returns
-    -------
-    How many rows were written.
+    Parameters
+    ----------
+    folder
+        Of the prediction log.
     """
-    rows = 0
-    with whole_file(to) as draft, draft.open("w", encoding="utf-8") as file:
-        for one in read_exposures(folder, model, since=since, as_of=as_of):
-            if one.entity is not None:
-                told = {"event_id": f"{one.id}-{one.position}", "type": "impression", **vars(one)}
-                told["at"] = one.at.isoformat()
-                file.write(json.dumps(told, ensure_ascii=False) + "\n")
-                rows += 1
-    return rows
+
+    def __init__(self, folder: Path, model: str) -> None:
+        self._folder, self._model = folder, model
+        self._ends: dict[str, int] = {}
+
+    def read(self, now: datetime, most_bytes: int = _AT_ONCE) -> Counter[str]:
+        """Return in how many further lists of today (UTC) people stood; long logs take turns.
+
+        Parameters
+        ----------
+        most_bytes
+            About so much of the log is read.
+        """
+        day_s = now.timestamp() // DAY_S * DAY_S
+        shown: Counter[str] = Counter()
+        first_ms = 1_000 * (day_s - _SEGMENT_S)
+        there = [one for one in segments(self._folder, self._model) if one[0].start_ms >= first_ms]
+        self._ends = {path.name: self._ends.get(path.name, 0) for _, path in there}
+        for _, path in there:
+            end = self._ends[path.name]
+            if _size(path) <= end:
+                continue
+            for line in read_lines(path, end, most_bytes):
+                self._ends[path.name] = line.end
+                most_bytes -= len(line.data)
+                told = parse_line(line.data)
+                if told is not None and told["at"] >= day_s and _was_shown(told):
+                    ids = (item["id"] for item in told["answer"]["items"])
+                    shown.update(id for id in ids if not blanked(id))
+            if most_bytes <= 0:
+                break
+        return shown
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # pruned between listing and looking
+        return 0
+
+
+def _was_shown(line: Mapping[str, Any]) -> bool:
+    """Say whether a line is of a list that somebody saw, and that ranks who suits them."""
+    listed = line.get("answer")
+    if not isinstance(listed, dict) or "items" not in listed:
+        return False
+    return line.get("arm") != "shadow" and not listed.get("similar")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from promise.data.rows import BadRows, Size
 from promise.errors import DataError, near
 from promise.records.events import EVENTS, Events
+from promise.records.exposures import Exposure, read_exposures
 from promise.state.database import Database
 
 LOG = "log"
@@ -25,8 +27,7 @@ _TYPES = {
     **dict.fromkeys(_SHOWN, pa.float64()),
 }
 _STORED = ("event_id", "entity", "other", "type", "at", "payload")
-# not by the model's index, which would sort all that the model has
-_OF_MODEL = "model || '' = :model AND number <= :head"
+_OF_MODEL = "model = :model AND number <= :head"
 
 
 class History:
@@ -34,6 +35,13 @@ class History:
 
     What comes later is for those who follow the log from `head` on: nothing is met twice, nothing
     is left out. Events are read in the log's order, in batches.
+
+    Parameters
+    ----------
+    until
+        Only events up to this number; None: up to the newest.
+    records
+        Where this machine's prediction log lies, which tells what people were shown.
 
     Examples
     --------
@@ -46,14 +54,22 @@ class History:
     (1, [1])
     """
 
-    def __init__(self, database: Database, model: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        model: str,
+        *,
+        until: int | None = None,
+        records: Path | None = None,
+    ) -> None:
         self.name = f"the log of {model}"
         self.model = model
         self.bad_rows = BadRows()
         self.decimal: str | None = None
         self.reader: dict[str, Any] | None = None
         self.columns = tuple(_TYPES)
-        self.head = Events(database).head()
+        self.head = Events(database).head() if until is None else until
+        self._records = records
         self._database = database
         self._n = int(self._rows("SELECT COUNT(*) FROM events WHERE " + _OF_MODEL, {})[0][0])
 
@@ -87,6 +103,11 @@ class History:
         """Yield the entities and the payloads of the events of one type, in the log's order."""
         for entities, texts in self._pages(("entity", "payload"), type, chunk_rows):
             yield list(entities), [json.loads(text) for text in texts]
+
+    def shown(self) -> Iterator[Exposure]:
+        """Yield what this machine's log tells that people were shown, each with its chance."""
+        if self._records is not None:
+            yield from read_exposures(self._records, self.model)
 
     def sample(self, rows: int) -> pa.Table:
         """Return the first rows."""

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from promise.errors import StateError
 
-Kind = Literal["conflict", "duplicate", "locked", "away", "full", "damaged"]
+Kind = Literal["conflict", "duplicate", "locked", "away", "full", "damaged", "forbidden"]
 
 _POSTGRES: dict[str, Kind] = {
     "40001": "conflict",
@@ -24,6 +24,9 @@ _POSTGRES: dict[str, Kind] = {
     "57P01": "away",
     "57P02": "away",
     "57P03": "away",
+    "42501": "forbidden",
+    "3F000": "forbidden",  # the schemas of the search path are not there
+    "25006": "forbidden",  # a server that only reads, such as a replica
     "XX001": "damaged",
     "XX002": "damaged",
 }
@@ -32,7 +35,9 @@ _SQLITE: dict[str, Kind] = {
     "SQLITE_LOCKED": "locked",
     "SQLITE_FULL": "full",
     "SQLITE_CANTOPEN": "away",
-    "SQLITE_READONLY": "away",
+    "SQLITE_READONLY": "forbidden",
+    "SQLITE_PERM": "forbidden",
+    "SQLITE_AUTH": "forbidden",
     "SQLITE_IOERR": "away",
     "SQLITE_CORRUPT": "damaged",
     "SQLITE_NOTADB": "damaged",
@@ -47,7 +52,8 @@ class Refusal:
     ----------
     kind
         `conflict` and `duplicate`: another writer came between, or the key is taken; `locked`:
-        a lock was not granted in time; `away`, `full`, `damaged`: no write can succeed now.
+        a lock was not granted in time; `away`, `full`, `damaged`, `forbidden`: no write can succeed
+        now.
     detail
         The database's own words; for `duplicate` they name the key.
     """
@@ -124,6 +130,8 @@ def _tell(found: Refusal, url: str, wait_s: float, error: Exception) -> NoReturn
         "locked": f"another process has held its lock for {waited} s; wait for it or end it, "
         "then run the command again.",
         "away": f"it does not answer ({why}); check that it runs, and PROMISE_DATABASE.",
+        "forbidden": f"it does not let this user write there ({why}); grant the rights, or name "
+        "another user, schema or file in PROMISE_DATABASE.",
         "full": f"its disk is full ({why}); free some space and run the command again.",
         "damaged": f"it is damaged ({why}); restore it from a backup with `promise restore`.",
     }
