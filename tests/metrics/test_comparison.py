@@ -39,6 +39,7 @@ def test_a_worse_canary_is_told_from_its_stable() -> None:
     assert ever_worse(np.random.default_rng(2), (0.06, 0.01), 0.1, 5000) > 0.95
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(ARM, ARM)
 def test_the_comparison_is_consistent(canary: tuple[int, int], stable: tuple[int, int]) -> None:

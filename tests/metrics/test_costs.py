@@ -57,6 +57,7 @@ def test_costs_by_hand() -> None:
     assert np.allclose(table, [[105.0, 14.5, 0.0], [0.0, 4.0, 10.0], [15.0, 5.5, 0.0]])
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(blocks(), costs, st.integers(0, 30))
 def test_cuts_equal_the_best_of_all_pairs(block, costs: Costs, allowed: int) -> None:
@@ -72,6 +73,7 @@ def test_cuts_equal_the_best_of_all_pairs(block, costs: Costs, allowed: int) -> 
     assert _cost(actions, table) == pytest.approx(best, rel=1e-9, abs=1e-7)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(blocks(), costs, st.integers(0, 30), st.floats(0, 1), st.floats(0, 1))
 def test_never_worse_than_fixed_thresholds(

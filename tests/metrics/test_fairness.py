@@ -122,6 +122,12 @@ def test_the_ends_err_as_seldom_as_promised(measure: str, rates: tuple[float, ..
     assert above / runs <= 0.09
 
 
+def test_a_ratio_of_nought_lies_in_its_interval() -> None:
+    decided = np.r_[np.zeros(60, dtype=int), np.ones(10, dtype=int), np.zeros(50, dtype=int)]
+    found = disparity("demographic_parity_ratio", None, decided, np.repeat(["a", "b"], 60))
+    assert found.low == found.value == 0 < found.high
+
+
 def test_ratio_intervals_stay_defined_at_the_ends() -> None:
     for a, b in [(Rate("a", 50, 0), Rate("b", 50, 50)), (Rate("a", 50, 50), Rate("b", 50, 50))]:
         low, high = ratio_interval(a, b, 0.05)

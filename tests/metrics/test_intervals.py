@@ -62,6 +62,7 @@ def test_bundles_of_many_rows_keep_the_variance(monkeypatch: pytest.MonkeyPatch)
     assert bundled[1] - bundled[0] == pytest.approx(plain[1] - plain[0], rel=0.2)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     metric, covered = BY_NAME["mae"], 0
     for seed in range(200):
@@ -98,6 +99,7 @@ def test_a_few_cases_that_were_all_right_prove_little(name: str) -> None:
     assert high == 1.0
 
 
+@pytest.mark.slow
 def test_noise_alone_does_not_say_that_probabilities_are_off() -> None:
     metric, accused = BY_NAME["ece"], 0
     for seed in range(60):

@@ -53,6 +53,7 @@ def test_top_k_is_the_mean_over_orders_of_ties(n: int, seed: int, k: int) -> Non
         assert recall_at(y, score, k) * y.sum() == pytest.approx(found, abs=0.35)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(2, 60), st.integers(0, 1000))
 def test_average_precision_with_its_baseline(n: int, seed: int) -> None:

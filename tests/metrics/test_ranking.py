@@ -98,6 +98,7 @@ def test_off_policy_weighs_by_the_chance_of_being_shown() -> None:
     assert told["effective"] == pytest.approx(36 / 20)
 
 
+@pytest.mark.slow
 def test_off_policy_recovers_what_a_list_would_have_earned() -> None:
     rng, n, m = np.random.default_rng(5), 4_000, 10
     liked = rng.random((n, m)) < np.linspace(0.05, 0.5, m)

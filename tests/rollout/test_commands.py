@@ -166,6 +166,17 @@ def test_the_gate_is_announced_when_it_starts_and_not_before(house: Any, shell: 
     assert seen == ["churn@1"]
 
 
+def test_an_experiment_declared_with_a_rollout_is_said_to_wait(house: Any, shell: Any) -> None:
+    house.register(), house.register()
+    shell("deploy", "churn@1")
+    config = house.config(CONFIG + "[experiment]\nsplit = { 2 = 50 }\n")
+    shown = shell("deploy", "churn@2", "--config", str(config))
+    assert "churn@2 answers 100 requests unseen" in shown
+    assert "the [experiment] waits for the end of the rollout" in " ".join(shown.split())
+    assert house.lifecycle.route("churn").experiment == {}
+
+
+@pytest.mark.slow
 def test_status_of_an_experiment_with_labels_from_json(house: Any, shell: Any) -> None:
     house.register(), house.register()
     config = CONFIG.replace('due = "gate"', 'due = "live"')
@@ -187,6 +198,7 @@ def test_status_of_an_experiment_with_labels_from_json(house: Any, shell: Any) -
     assert house.lifecycle.route("churn").experiment == {}
 
 
+@pytest.mark.slow
 def test_watch_ends_with_the_process_that_started_it(house: Any) -> None:
     code = (
         "import typer; from promise.cli.watch import watch; app = typer.Typer(); "
@@ -262,6 +274,7 @@ def test_what_cannot_be_is_told(house: Any, shell: Any) -> None:
         shell("watch", "--every", "0s")
 
 
+@pytest.mark.slow
 def test_watch_moves_a_rollout_and_ends_when_told(
     house: Any, shell: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

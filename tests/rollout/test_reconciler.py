@@ -32,6 +32,7 @@ def live(house: Any) -> None:
     assert [link.kind for link in house.look()] == ["promote"]
 
 
+@pytest.mark.slow
 def test_a_good_version_becomes_live_step_by_step(any_house: Any) -> None:
     house = any_house
     house.begin()
@@ -65,6 +66,7 @@ def test_a_good_version_becomes_live_step_by_step(any_house: Any) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [0, 1, 2, 3])
 def test_a_breach_brings_the_old_version_back_from_every_stage(house: Any, steps: int) -> None:
     house.begin()
@@ -111,6 +113,7 @@ def test_trouble_that_the_stable_version_shares_holds(house: Any) -> None:
     assert [link.kind for link in house.look()] == ["advance"]
 
 
+@pytest.mark.slow
 def test_live_is_watched_and_falls_back_to_its_standby(any_house: Any) -> None:
     house = any_house
     house.begin()
@@ -121,6 +124,12 @@ def test_live_is_watched_and_falls_back_to_its_standby(any_house: Any) -> None:
     (back,) = house.look()
     assert (back.kind, back.route.live, back.route.standby) == ("rollback", 1, None)
     assert "back to churn@1" in back.reason
+    # somebody who reacts a moment later must not bring the broken version back
+    with pytest.raises(ConfigError, match="no version to go back to: churn@2: errors is broken"):
+        rollback("churn", **house.given)
+    deploy("churn@2", now=True, reason="mended outside", **house.given)
+    assert rollback("churn", **house.given).route.live == 1
+    assert rollback("churn", **house.given).route.live == 2  # what a person took out, a person may
 
 
 def test_a_broken_live_promise_asks_for_retraining_once(house: Any) -> None:
@@ -147,6 +156,7 @@ def test_drift_is_judged_on_live_rows(house: Any) -> None:
     assert ("churn", 1, "drift", "BROKEN") in house.alerts.told
 
 
+@pytest.mark.slow
 def test_a_person_holds_resumes_and_rolls_back(any_house: Any) -> None:
     house = any_house
     house.begin()
@@ -184,6 +194,7 @@ def test_a_version_that_the_gate_refuses_stays_out(house: Any) -> None:
         deploy("churn@1", config=house.config('name = "other"'), **house.given)
 
 
+@pytest.mark.slow
 def test_an_experiment_starts_ends_and_tells_differences(any_house: Any) -> None:
     house = any_house
     for what in ("good", "good", "bad"):
@@ -213,6 +224,7 @@ def test_an_experiment_starts_ends_and_tells_differences(any_house: Any) -> None
     assert ended.route.experiment == {}
 
 
+@pytest.mark.slow
 def test_status_says_what_was_live_and_why(any_house: Any) -> None:
     house = any_house
     house.begin()
@@ -245,6 +257,7 @@ def test_status_says_what_a_rollout_waits_for(house: Any) -> None:
     assert found.waits_for == "400 more shadow requests"
 
 
+@pytest.mark.slow
 def test_one_of_several_is_active_and_a_lease_passes_on(any_house: Any) -> None:
     house = any_house
     house.begin()
@@ -323,8 +336,9 @@ def test_names_at_rest_are_looked_at_rarely(house: Any, monkeypatch: pytest.Monk
     assert seen == ["churn", "churn"]
 
 
+@pytest.mark.parametrize("error", [ConfigError("apps is damaged"), KeyError("unforeseen")])
 def test_a_broken_name_does_not_keep_others_from_being_judged(
-    house: Any, monkeypatch: pytest.MonkeyPatch
+    house: Any, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.begin()
     house.register(name="apps")
@@ -334,7 +348,7 @@ def test_a_broken_name_does_not_keep_others_from_being_judged(
 
     def sometimes(name: str, *rest: Any) -> Any:
         if name == "apps":
-            raise ConfigError("apps is damaged")
+            raise error
         return judged(name, *rest)
 
     monkeypatch.setattr(house.reconciler, "_judge", sometimes)

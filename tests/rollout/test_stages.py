@@ -96,6 +96,7 @@ class Moved(ManualClock):
         return super().now() + self.moved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hours", [-1, 1])
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_clock_that_is_moved_neither_stalls_nor_cheats(
@@ -144,6 +145,7 @@ def test_a_clock_that_is_moved_neither_stalls_nor_cheats(
     assert since == sorted(since)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("apart_s", [-3600, -300, -5, 5, 300, 3600])
 def test_machines_whose_clocks_differ_count_for_the_stage_in_which_they_answered(
     house: Any, apart_s: int

@@ -58,6 +58,24 @@ async def test_a_label_sent_again_changes_nothing_and_another_value_is_a_revisio
     assert [label.value for label in worker.labels.of(id)] == ["yes", "no"]
 
 
+async def test_a_label_that_no_model_answers_is_refused_before_its_model_is_known(
+    house: Any, client: Any
+) -> None:
+    house.deploy()
+    worker = house.worker()
+    async with client(worker) as http:
+        id = (await http.post("/v1/models/churn/predict", json=ROW)).json()["predictions"][0]["id"]
+        wrong = await http.post("/v1/labels", json={"id": id, "label": "yess"})
+        nobody = {"id": id, "label": "yes", "model": "chrun"}
+        unknown = await http.post("/v1/labels", json=nobody)
+        kept = (await http.post("/v1/labels", json={"id": id, "label": "yes"})).json()
+    told = "label 0: the label is 'yess', which is no class of the model; did you mean 'yes'?"
+    assert problem_of(wrong, 422)["detail"] == told
+    told = "label 0: there is no model 'chrun'; did you mean 'churn'?"
+    assert problem_of(unknown, 422)["detail"] == told
+    assert (kept["accepted"], kept["labels"][0]["model"]) == (1, "")
+
+
 async def test_labels_come_in_batches_and_before_the_log_is_written(
     house: Any, client: Any
 ) -> None:
@@ -70,6 +88,7 @@ async def test_labels_come_in_batches_and_before_the_log_is_written(
     assert len(found["labels"]) == 501
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
@@ -333,9 +352,10 @@ async def test_a_database_that_hangs_holds_up_nothing_else(
 
 
 EVENT = {"event_id": "e1", "entity": 7, "type": "login"}
-WRITES = [("/v1/labels", {"id": "m1.0-a-1", "label": 1}), ("/v1/models/churn/events", EVENT)]
+WRITES = [("/v1/labels", {"id": "m1.0-a-1", "label": "no"}), ("/v1/models/churn/events", EVENT)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "sent"), WRITES)
 @pytest.mark.parametrize(
     ("headers", "bound_ms", "most_s"),

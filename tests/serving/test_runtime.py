@@ -65,6 +65,23 @@ def test_it_follows_deploys_and_keeps_the_standby(house: Any, runtime: Any, wait
     assert served.snapshot.endpoints["churn"].versions == {1: kept}  # no fetch; 2 is let go
 
 
+def test_it_goes_on_following_after_what_nobody_has_foreseen(
+    house: Any, runtime: Any, wait: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.deploy()
+    read, stumbles = Runtime._read, iter(range(3))
+
+    def stumble(self: Runtime, epoch: int) -> Known:
+        if next(stumbles, None) is not None:
+            raise KeyError("a workload that is being replaced")
+        return read(self, epoch)
+
+    monkeypatch.setattr(Runtime, "_read", stumble)
+    served = runtime()
+    wait(lambda: served.ready)
+    assert served.snapshot.endpoints["churn"].route.live == 1
+
+
 def test_a_rollback_needs_no_files(house: Any, runtime: Any, wait: Any) -> None:
     first, second = house.deploy(), house.deploy(what="down")
     served = runtime()
@@ -247,6 +264,7 @@ def test_many_models_load_and_a_slow_one_holds_nobody_up(
     wait(lambda: served.ready)
 
 
+@pytest.mark.slow
 def test_it_follows_postgres_alike(
     house: Any, runtime: Any, wait: Any, request: pytest.FixtureRequest
 ) -> None:

@@ -56,6 +56,12 @@ def deploy(
         table = verdict_table(done.declared, done.gate.verdicts, done.gate.blocking)
         console().print(table)
     console().print(done.transition.reason, markup=False)
+    if done.declared.experiment and done.transition.route.candidate is not None:
+        console().print(
+            "the [experiment] waits for the end of the rollout: deploy the version that is live "
+            "then, with the same --config",
+            markup=False,
+        )
     for each in done.advice:
         console().print(f"advice: {each.text}", markup=False, highlight=False)
 

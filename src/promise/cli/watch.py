@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -69,6 +70,10 @@ def watch(
                 if once:
                     raise
                 errors.print(f"warning: {error}", markup=False, highlight=False)
+            except Exception:  # what one of them stumbles over must not end the others
+                if once:
+                    raise
+                logging.getLogger(__name__).exception("the watch stumbled")
 
     try:
         look()

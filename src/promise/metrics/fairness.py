@@ -177,7 +177,9 @@ def _smallest_ratio(
     accused = alpha_high / len(pairs)
     low = min(ratio_interval(x, y, alpha_low)[0] for x, y in pairs)
     high = min(ratio_interval(x, y, accused)[1] for x, y in pairs)
-    return Disparity(a.share / b.share, low, min(1.0, high), (a.group, b.group), left_out, rows)
+    measured = a.share / b.share  # half a case added may lift the interval of nought above it
+    worst = (a.group, b.group)
+    return Disparity(measured, min(low, measured), min(1.0, high), worst, left_out, rows)
 
 
 def newcombe(a: Rate, b: Rate, level: float) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from statistics import NormalDist
 
 import numpy as np
@@ -36,8 +37,9 @@ def resampled_ends(
 ) -> tuple[float, float]:
     """Return bootstrap ends that are crossed with these chances, one for each side.
 
-    Tails with too few resamples are extrapolated from two standard deviations outwards. What has
-    not happened in few rows can still happen, which no plain resample shows; therefore
+    Tails with too few resamples are extrapolated from two standard deviations outwards, though
+    never beyond what the metric can be. What has not happened in few rows can still happen, which
+    no plain resample shows; therefore
 
     - decisions are drawn from the posterior of their confusion counts (Dirichlet, half a case
       added to each cell of two classes); where rows hang together in groups, or classes are many,
@@ -47,28 +49,51 @@ def resampled_ends(
     - the lower end of calibration errors, which chance alone lifts far above nought, is the
       measured error less what noise adds to it.
     """
+    alphas = (alpha_low, alpha_high)
+    ends = _resampled(metric, y, output, alphas, seed, n, multipliers, groups)
+    least, most = _possible_values(metric)
+    low, high = (min(max(end, least), most) for end in ends)  # NaN stays
+    return low, high
+
+
+def _possible_values(metric: Metric) -> tuple[float, float]:
+    """Return the least and the most that a metric can be."""
+    beyond = math.inf
+    if metric.kind == "number" or metric.name == "log_loss":
+        return (-beyond, 1.0) if metric.greater_is_better else (0.0, beyond)
+    return {"matthews": (-1.0, 1.0), "brier": (0.0, 2.0)}.get(metric.name, (0.0, 1.0))
+
+
+def _resampled(
+    metric: Metric,
+    y: Array,
+    output: Array,
+    alphas: tuple[float, float],
+    seed: int,
+    n: int,
+    multipliers: Array | None,
+    groups: Array | None,
+) -> tuple[float, float]:
     if metric.kind in ("labels", "ranking"):
         scored = [(output, multipliers)]
         found = replicates(metric, y, scored, seed=seed, n=n, groups=groups)[:, 0]
         found = found[np.isfinite(found)]
-        return _ends(found, found, alpha_low, alpha_high)
+        return _ends(found, found, *alphas)
     if output.ndim == 2:
         y = np.asarray(y).astype(np.int64)  # codes index tables; JSON brings them as floats
     if metric.kind == "decision":
-        return _decision_ends(
-            metric, y, output, multipliers, groups, seed, n, (alpha_low, alpha_high)
-        )
+        return _decision_ends(metric, y, output, multipliers, groups, seed, n, alphas)
     if metric.name in _RANKING:
         worse, better = (
             _replicates(metric, *_with_rows(y, output, groups, right=right), seed, n)
             for right in (False, True)
         )
-        return _ends(worse, better, alpha_low, alpha_high)
+        return _ends(worse, better, *alphas)
     found = _replicates(metric, y, output, groups, seed, n)
-    low, high = _ends(found, found, alpha_low, alpha_high)
+    low, high = _ends(found, found, *alphas)
     gaps = _GAPS.get(metric.name)
     if gaps is not None:
-        noise = _noise(gaps(y, output), groups, alpha_low, seed)
+        noise = _noise(gaps(y, output), groups, alphas[0], seed)
         low = max(0.0, metric.score(y, output) - noise)
     return low, high
 

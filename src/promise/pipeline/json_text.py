@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -52,10 +55,30 @@ def read_json(body: bytes, expected: str = "one JSON object") -> Any:
         raise MalformedRequest("the body is nested too deep; fields hold plain values.") from error
     except msgspec.ValidationError as error:  # of untyped JSON only numbers can be refused
         raise DataError(
-            "a number is beyond what 64-bit floats hold; send null for an unknown value."
+            f"{_beyond(body)} beyond what 64-bit floats hold; send null for an unknown value."
         ) from error
     except msgspec.DecodeError as error:
         raise MalformedRequest(malformed(body, str(error))) from error
+
+
+def _beyond(body: bytes) -> str:
+    """Return the subject of what is said of a number that is too large: its field, if it has one.
+
+    Examples
+    --------
+    >>> _beyond(b'{"rows": [{"age": 4}, {"age": -1e999}]}'), _beyond(b"[1e999]")
+    ("the field 'age' holds a number", 'a number is')
+    """
+    found: list[str] = []
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        found.extend(
+            name for name, value in pairs if isinstance(value, float) and math.isinf(value)
+        )
+
+    with suppress(ValueError, RecursionError):  # what one reader takes another may not
+        json.loads(body, object_pairs_hook=note)
+    return f"the field {found[0][:80]!r} holds a number" if found else "a number is"
 
 
 def malformed(body: bytes, said: str) -> str:

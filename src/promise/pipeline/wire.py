@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -249,6 +249,9 @@ class RequestCodec:
                 + (', or {"rows": [...]}.' if self._batched else ".")
             )
         rows = data.get(ROWS)
+        if self._batched and len(data) == 1 and ROWS in data and not isinstance(rows, list):
+            came = NAMED.get(type(rows), "no list")
+            raise DataError(f"'rows' holds {came}, expected a list of objects.")
         if not self._batched or not isinstance(rows, list):
             return [self._checked(data, None)], False
         self._bound(len(rows))
@@ -268,10 +271,10 @@ class RequestCodec:
                 raise self._unknown(name, number)
         missing = [name for name in self._schema.names if name not in row]
         if missing:
+            one = len(missing) == 1
             raise DataError(
-                f"{place(number)}the field {missing[0]!r} is missing"
-                + (f" (and {len(missing) - 1} more)" if len(missing) > 1 else "")
-                + "; send null where a value is unknown."
+                f"{place(number)}the field{'' if one else 's'} {listed(missing)} "
+                f"{'is' if one else 'are'} missing; send null where a value is unknown."
             )
         return tuple(
             self._value(row[f.name], f, number) if f.name in row else UNSET for f in self._fields
@@ -300,9 +303,19 @@ class RequestCodec:
         )
 
     def _shown(self) -> str:
-        names = self._schema.names
-        more = f" and {len(names) - 6} more" if len(names) > 6 else ""
-        return ", ".join(repr(name) for name in names[:6]) + more
+        return listed(self._schema.names)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Name the first six.
+
+    Examples
+    --------
+    >>> listed(["age", "plan"]), listed([str(number) for number in range(8)])
+    ("'age', 'plan'", "'0', '1', '2', '3', '4', '5' and 2 more")
+    """
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return ", ".join(repr(name) for name in names[:6]) + more
 
 
 def too_many(n_rows: int, limit: int) -> TooManyRows:

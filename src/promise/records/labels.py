@@ -83,7 +83,8 @@ class Labels:
         (`promise.records.owners`): a label for another model is refused.
     normalise
         Model and value to the value as that model answers it (`promise.records.given.as_answered`),
-        so that "0" and 0 are one label; raises DataError for what the model cannot answer.
+        so that "0" and 0 are one label; raises DataError for what the model cannot answer. The
+        model is empty where nobody knows it yet.
     """
 
     database: Database
@@ -151,7 +152,7 @@ class Labels:
                     f"not of {entry.model!r}."
                 )
             value = entry.value
-            if self.normalise is not None and owner:
+            if self.normalise is not None:
                 try:
                     value = self.normalise(owner, value)
                 except DataError as error:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
+from promise.errors import ConfigError
 from promise.promises.verdict import Verdict
 from promise.registry.lifecycle import Transition
 from promise.registry.route import Route
@@ -60,6 +62,34 @@ def live_since(history: Sequence[Transition], route: Route) -> datetime | None:
         if link.kind == "resume" and link.route.candidate is None:
             break
     return begun or route.since
+
+
+def live_before(history: Sequence[Transition], live: int | None) -> int | None:
+    """Return the last version before that no broken promise has taken out since it was live.
+
+    Raises
+    ------
+    ConfigError
+        Where a broken promise took out each of them.
+    """
+    earlier: dict[int, Transition | None] = {}  # in the order in which they were live last
+    for before, link in pairwise(history):
+        left = before.route.live
+        if left is not None and left != link.route.live:
+            broke = link.kind == "rollback" and link.actor == "reconciler"
+            earlier.pop(left, None)
+            earlier[left] = link if broke else None
+    earlier.pop(live or 0, None)
+    sound = [version for version, taken_out in earlier.items() if taken_out is None]
+    if earlier and not sound:
+        version, taken_out = list(earlier.items())[-1]
+        assert taken_out is not None, "none of them is sound"
+        raise ConfigError(
+            f"{taken_out.name} has no version to go back to: {taken_out.reason} "
+            f"({taken_out.at:%Y-%m-%d %H:%M:%S}). `promise deploy {taken_out.name}@{version} --now "
+            "--reason R` makes it live all the same."
+        )
+    return sound[-1] if sound else None
 
 
 def stage_of(route: Route) -> tuple[object, ...]:

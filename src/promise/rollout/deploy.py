@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from promise.clock import Clock
 from promise.errors import ConfigError, PromiseError
+from promise.pipeline.order import workload_named
 from promise.promises.lint import Advice
 from promise.promises.read import read_model_file
-from promise.promises.spec import ModelFile
+from promise.promises.spec import ModelFile, Promise
 from promise.registry.lifecycle import Transition
 from promise.registry.revisions import Revision, loosened
 from promise.registry.route import Route
 from promise.registry.versions import Version
 from promise.rollout.advice import advice
+from promise.rollout.chain import live_before
 from promise.rollout.desk import Desk
 from promise.rollout.events import Deploy, Experiment, Hold, RollBack
 from promise.rollout.gate import Gate, run_gate
 from promise.rollout.machine import step
+from promise.rollout.measures import evidence_of
 from promise.rollout.table import table_text
 from promise.settings import Settings
 from promise.state.failpoints import reach
@@ -209,15 +213,16 @@ def rollback(
 ) -> Transition:
     """Go back to the version before, at once: drop the candidate, or make the standby live.
 
-    Where the standby was let go already, the last version that was live before is taken. A lasting
-    experiment ends with it; of a name's first version that is all that there is to take back.
+    Where the standby was let go already, the last version that was live before is taken, unless a
+    broken promise took it out. A lasting experiment ends with it; of a name's first version that is
+    all that there is to take back.
     """
     with Desk.open(settings, clock) as desk:
         route = desk.lifecycle.route(name)
         if route.live is None:
             desk.registry.find(name)  # an unknown name is told with its near matches
         if to is None and route.candidate is None and route.standby is None:
-            to = _live_before(desk.lifecycle.history(name), route.live)
+            to = live_before(desk.lifecycle.history(name), route.live)
         if to is not None:
             desk.registry.find(f"{name}@{to}")
         made = desk.commit(name, RollBack(desk.clock.now(), reason or "no reason was given", to))
@@ -259,7 +264,17 @@ def _revision(desk: Desk, version: Version, config: Path | str | None, reason: s
     ):
         if said is not None and said != known:
             raise ConfigError(f"{config} says {what} = {said!r}, but {version} has {known!r}.")
+    if not any(evidence_of(promise) == "metric" for promise in declared.promises):
+        declared = replace(declared, promises=(*declared.promises, *_quality_of(version.workload)))
     return desk.revisions.proposed(version.name, declared, reason=reason)
+
+
+def _quality_of(workload: str) -> tuple[Promise, ...]:
+    """Return how good a workload's models must be where a declaration says nothing of it."""
+    with contextlib.suppress(PromiseError):
+        own = workload_named(workload).promised
+        return tuple(promise for promise in own if evidence_of(promise) == "metric")
+    return ()
 
 
 def _loosens(desk: Desk, revision: Revision) -> bool:
@@ -275,8 +290,3 @@ def _owed(declared: ModelFile, gate: Gate | None, at: datetime) -> dict[str, dat
         for p in declared.promises
         if p.due != "gate" or p.key not in kept
     }
-
-
-def _live_before(history: list[Transition], live: int | None) -> int | None:
-    found = [link.route.live for link in history if link.route.live not in (None, live)]
-    return found[-1] if found else None

@@ -105,6 +105,11 @@ class Reconciler:
                 # One damaged name must not keep the others from being judged.
                 log.warning("look failed", extra={"model": name, "error": str(error)})
                 continue
+            except sa.exc.SQLAlchemyError:
+                raise
+            except Exception:  # nor must one that nobody has foreseen
+                log.exception("look failed", extra={"model": name})
+                continue
             if found is not None:
                 committed.append(found)
         return committed

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from hashlib import blake2b
-
-from scipy.stats import chi2
 
 from promise.registry.lifecycle import BUCKETS, Route
 
@@ -54,33 +51,6 @@ def choose(route: Route, entity: str) -> tuple[int, str]:
     if route.experiment:
         return _in_experiment(route, entity, route.live)
     return route.live, "live"
-
-
-def sample_ratio(counts: Mapping[int, int], shares: Mapping[int, float]) -> float:
-    """Return the p-value that counts fit declared shares (chi-square): small means a mismatch.
-
-    Versions with no share must have no count; else the mismatch is certain.
-
-    Examples
-    --------
-    >>> round(sample_ratio({3: 5020, 4: 4980}, {3: 0.5, 4: 0.5}), 2)
-    0.69
-    >>> sample_ratio({3: 5400, 4: 4600}, {3: 0.5, 4: 0.5}) < 1e-9
-    True
-    """
-    total, whole = sum(counts.values()), sum(shares.values())
-    if not total or not whole:
-        return 1.0
-    statistic, degrees = 0.0, -1
-    for version in counts.keys() | shares.keys():
-        expected = total * shares.get(version, 0.0) / whole
-        if expected == 0:
-            if counts.get(version, 0):
-                return 0.0
-            continue
-        degrees += 1
-        statistic += (counts.get(version, 0) - expected) ** 2 / expected
-    return float(chi2.sf(statistic, degrees)) if degrees > 0 else 1.0
 
 
 def _canary_share(route: Route) -> int:

@@ -110,8 +110,15 @@ class Runtime:
         return sorted({version.name for version in self._registry.versions()})
 
     def _follow(self) -> None:
+        stumbled = ""
         while not self._stopping.is_set():
-            self.look()
+            try:
+                self.look()
+                stumbled = ""
+            except Exception as error:  # who no longer follows would never hear of a rollback
+                if stumbled != repr(error):
+                    _LOG.exception("routes could not be taken in; serving what was known last")
+                stumbled = repr(error)
             self._wake.wait(self._poll_s)
             self._wake.clear()
 

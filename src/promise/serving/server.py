@@ -13,7 +13,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import sqlalchemy as sa
 import uvicorn
@@ -23,12 +22,12 @@ from promise.clock import Clock, SteadyClock
 from promise.errors import PromiseError
 from promise.records.counters import Counters
 from promise.records.evidence import EvidenceStore
-from promise.records.given import as_answered
 from promise.records.labels import Labels
 from promise.records.machine import home_slot, machine_id
 from promise.records.owners import Owners
 from promise.records.predictions import PredictionLog
 from promise.records.publishing import CountsPublisher
+from promise.serving.answerable import answered_by_live
 from promise.serving.api import build_api
 from promise.serving.backlog import take_last
 from promise.serving.cache import ResponseCache
@@ -89,21 +88,6 @@ def open_worker(
     )
 
 
-def answered_by_live(runtime: Runtime, name: str, value: Any) -> Any:
-    """Return a label as the live version of a model answers; as it is where none is loaded.
-
-    Raises
-    ------
-    DataError
-        When it is no class, or no number, that the version could answer.
-    """
-    endpoint = runtime.snapshot.endpoints.get(name)
-    live = None if endpoint is None else endpoint.route.live
-    if endpoint is None or live is None or live not in endpoint.versions:
-        return value
-    return as_answered(value, endpoint.versions[live].pipeline.task.answer)
-
-
 def build(worker: Worker) -> Lane:
     """Return the whole application of a worker: the lane, and the API behind it."""
     return Lane(worker, build_api(worker))
@@ -154,6 +138,8 @@ class Publisher:
             self._counts.tick()
         except (PromiseError, sa.exc.SQLAlchemyError, OSError) as error:
             _LOG.warning("counters wait to be published: %s", error)
+        except Exception:  # a worker that counts and tells nothing would look as if nobody asked
+            _LOG.exception("counters could not be published")
 
 
 class _Server(uvicorn.Server):  # type: ignore[misc]
