@@ -59,6 +59,7 @@ def test_a_batch_tells_what_each_cell_alone_tells() -> None:
     assert normalise_many([], SUFFIXES).texts() == []
 
 
+@pytest.mark.slow
 @settings(deadline=None)  # the first call compiles
 @given(st.lists(st.one_of(st.text(max_size=40), st.from_regex(r"[A-Za-z0-9._*-]{0,80}\.?"))))
 @example(["-", ".", "*.", "a.", ".a", "0", "1.2.3.4", "A" * 64, "a" * 63])
@@ -92,15 +93,11 @@ NAMES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("private", [False, True])
-def test_cuts_are_those_of_the_readable_twin_and_of_tldextract(private: bool) -> None:
+def test_cuts_are_those_of_the_readable_twin_and_of_tldextract() -> None:
     names = normalise_many(NAMES, SUFFIXES)
-    cuts = names.private_cuts if private else names.cuts
-    extract = tldextract.TLDExtract(
-        suffix_list_urls=(), cache_dir=None, include_psl_private_domains=private
-    )
-    for name, (below, suffix) in zip(NAMES, cuts.tolist(), strict=True):
-        parts = SUFFIXES.parts(name, private=private)
+    extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+    for name, (below, suffix) in zip(NAMES, names.cuts.tolist(), strict=True):
+        parts = SUFFIXES.parts(name)
         assert (name[below:], name[suffix:]) == (parts.registrable, parts.suffix)
         known = extract(name)
         if known.suffix and known.domain:
@@ -108,6 +105,7 @@ def test_cuts_are_those_of_the_readable_twin_and_of_tldextract(private: bool) ->
             assert parts.registrable == known.top_domain_under_public_suffix
 
 
+@pytest.mark.slow
 @settings(deadline=None)  # the first call compiles
 @given(st.lists(st.from_regex(r"([a-z0-9-]{1,8}\.){0,4}(com|co\.uk|ck|jp|blogspot\.com)",
                               fullmatch=True), max_size=20))  # fmt: skip

@@ -56,6 +56,7 @@ LABEL = st.sampled_from(["a", "b", "c", "me", "t"])
 NAME_TEXT = st.lists(LABEL, min_size=1, max_size=5).map(".".join)
 
 
+@pytest.mark.slow
 @settings(deadline=None)  # the first call compiles
 @given(st.dictionaries(NAME_TEXT, st.integers(0, 3), min_size=1, max_size=8), st.lists(NAME_TEXT))
 def test_the_compiled_match_is_the_readable_one(endings: dict[str, int], names: list[str]) -> None:

@@ -118,6 +118,7 @@ VIEWS = {(n, name): fitted(n, **plan) for n in (0, 2, 3) for name, plan in PLANS
 COMPILED = {key: compiled(features) for key, features in VIEWS.items()}
 
 
+@pytest.mark.slow
 @CHECKED
 @given(rows)
 def test_a_row_encodes_alike_alone_and_in_columns(values: tuple[Any, ...]) -> None:

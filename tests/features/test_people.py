@@ -149,6 +149,7 @@ def test_grown_people_keep_their_codes_and_the_newest_profile_counts() -> None:
     assert int(both.seeks[1]) >> nb & 1  # who seeks all others seeks those that came later
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(min_size=1, max_size=6).filter(lambda t: "\x00" not in t), unique=True))
 @settings(max_examples=60, deadline=None)
 def test_ids_are_found_and_strange_ones_are_not(ids: list[str]) -> None:

@@ -106,6 +106,7 @@ def slowly(rows: pa.Table, facts: pa.Table, known: bool = True) -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 @given(st.lists(FACT, max_size=14), st.lists(ROW, max_size=14), st.booleans())
 @settings(deadline=None, max_examples=300)
 def test_the_join_agrees_with_looking_at_every_fact(

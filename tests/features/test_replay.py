@@ -132,24 +132,28 @@ def same_bits(history: History, chosen: FeatureSet, restart_at: int | None = Non
     assert not bad, bad[:5]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(histories(in_order=True, late_labels=False))
 def test_events_in_order_with_ties_and_duplicates(history: History) -> None:
     same_bits(history, features())
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(histories(in_order=True, late_labels=True), st.integers(0, 40))
 def test_labels_that_come_late_repeat_or_change(history: History, restart_at: int) -> None:
     same_bits(history, features(), restart_at)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(histories(in_order=False, late_labels=True), st.integers(0, 40))
 def test_late_events_and_a_restart_in_the_middle(history: History, restart_at: int) -> None:
     same_bits(history, features(), restart_at)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.booleans().flatmap(lambda order: histories(in_order=order, late_labels=True)),
@@ -161,6 +165,7 @@ def test_the_bounds_of_memory(history: History, most: int, late: str, restart_at
     same_bits(history, features(most, late), restart_at)
 
 
+@pytest.mark.slow
 def test_many_events_of_few_entities_clean_up_on_the_way() -> None:
     random = np.random.default_rng(7)
     n = 3000

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from promise.clock import ManualClock
+from promise.errors import ConfigError
 from promise.features.declare import Count, Mean, Rate
 from promise.features.event import Event, Label
 from promise.features.kernel import Kernel
@@ -59,7 +62,7 @@ def test_remembered_states_read_like_new_ones(steps: list[tuple[str, int, int]],
             )  # fmt: skip
         if what == 5:
             other.at(KERNEL, name, held)
-    kept = sum(len(ring.at) for _, _, ring in rings._kept.values())
+    kept = sum(len(ring.at) for *_, ring in rings._kept.values())
     assert kept <= most or len(rings._kept) == 1
 
 
@@ -69,4 +72,32 @@ def test_entities_with_few_events_do_not_fill_the_memory() -> None:
     for n in range(50):
         event = Event(f"e{n}", n, {"entity": f"c{n}"})
         rings.at(KERNEL, f"c{n}", Held(None, (event.packed(),), 1))
-    assert len(rings._kept) == 10
+    assert len(rings) == 10
+
+
+def test_an_entity_that_nobody_asks_for_is_let_go_after_five_minutes() -> None:
+    clock = ManualClock()
+    rings = Rings(clock=clock)
+    tails = [tuple(Event(f"{c}{n}", n, {"entity": c}).packed() for n in range(3)) for c in "ab"]
+    for name, tail in zip("ab", tails, strict=True):
+        rings.at(KERNEL, name, Held(None, tail, 3))
+    clock.advance(200)
+    first = rings.at(KERNEL, "a", Held(None, tails[0], 3))
+    clock.advance(100)  # `b` was last read 300 s ago
+    assert rings.at(KERNEL, "a", Held(None, tails[0], 3)) is first
+    assert len(rings) == 1
+    clock.advance(300)
+    again = rings.at(KERNEL, "a", Held(None, tails[0], 3))
+    assert again is not first
+    assert again is not None
+    assert len(again.at) == 3
+
+
+def test_a_lifetime_of_nothing_remembers_nothing_and_a_negative_one_is_refused() -> None:
+    rings = Rings(lifetime_s=0)
+    event = Event("e", 0, {"entity": "a"})
+    ring = rings.at(KERNEL, "a", Held(None, (event.packed(),), 1))
+    assert ring is not None
+    assert len(rings) == 0
+    with pytest.raises(ConfigError, match="0 or more"):
+        Rings(lifetime_s=-1)

@@ -174,6 +174,7 @@ def test_what_was_acknowledged_is_there_after_a_restart(place: Place) -> None:
     assert joined(again.exchange("f", 4, ["a"], b"y")[0]) == [b"0", b"1", b"2", b"x"]
 
 
+@pytest.mark.slow
 @every
 def test_state_moves_between_stores(place: Place) -> None:
     source = MemoryStore()

@@ -112,6 +112,7 @@ def test_a_kill_within_a_snapshot_loses_nothing(tmp_path: Path, point: str) -> N
     assert len(list(tmp_path.glob("state-*"))) == 1
 
 
+@pytest.mark.slow
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(0, 4000), saved=st.booleans())
 def test_a_torn_journal_keeps_all_before_the_tear(

@@ -78,6 +78,7 @@ def through(store: Store, records: list[Record]) -> list[np.ndarray]:
     return vectors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["journal", "sqlite", "redis"], indirect=True)
 def test_a_store_changes_no_bit(place: Place) -> None:
     records = stream(250)

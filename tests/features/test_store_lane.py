@@ -17,7 +17,6 @@ import pytest
 import redis
 import sqlalchemy as sa
 
-from promise.clock import ManualClock
 from promise.errors import ConfigError, StateError
 from promise.features.store import Entry, Held
 from promise.features.stores.awaited import Awaited
@@ -26,7 +25,6 @@ from promise.features.stores.memory import MemoryStore
 from promise.features.stores.postgres import PostgresStore
 from promise.features.stores.redis import AsyncRedisStore, RedisStore
 from promise.features.stores.sqlite import SQLiteStore
-from promise.features.stores.vectors import VectorCache
 from promise.state.database import Database
 
 pytestmark = pytest.mark.anyio
@@ -138,6 +136,7 @@ async def test_a_server_that_forgot_its_scripts_is_told_them_again(server: Priva
     store.close()
 
 
+@pytest.mark.slow
 async def test_a_frozen_redis_is_an_error_in_time_and_its_answer_goes_to_nobody_else(
     server: PrivateRedis,
 ) -> None:
@@ -236,6 +235,7 @@ async def test_requests_at_once_share_threads_of_postgres(postgres: PostgresStor
     assert not postgres._opened
 
 
+@pytest.mark.slow
 async def test_a_postgres_that_waits_too_long_is_an_error_in_time(postgres: PostgresStore) -> None:
     postgres.exchange("e1", 0, ["a"], b"1")
     impatient = PostgresStore(postgres.database, timeout_s=0.5)
@@ -323,58 +323,3 @@ async def test_long_tails_are_folded_on_the_loop() -> None:
     assert done == 2
     assert [one.snapshot for one in await lane.read(["a", "b"])] == [b"a01234567", b"b01234567"]
     assert [one.tail for one in await lane.read(["a", "b"])] == [(b"8",)] * 2
-
-
-async def test_a_cached_vector_never_hides_an_event() -> None:
-    clock, store = ManualClock(), MemoryStore()
-    cache: VectorCache[int] = VectorCache(clock)
-    computed: list[str] = []
-
-    def compute(key: str, state: Held) -> int:
-        computed.append(key)
-        return len(state.tail)
-
-    keys = ["a", "b", "a"]
-    assert cache.through(store, keys, compute) == [0, 0, 0]
-    assert cache.through(store, keys, compute) == [0, 0, 0]
-    assert computed == ["a", "b"]
-    store.exchange("e1", 0, ["a"], b"1")
-    assert cache.through(store, keys, compute) == [1, 0, 1]
-    assert computed == ["a", "b", "a"]
-    store.exchange("e1", 0, ["a"], b"1")  # a duplicate is no event
-    cache.through(store, keys, compute)
-    assert len(computed) == 3
-    clock.advance(299)
-    cache.through(store, ["b"], compute)
-    assert len(computed) == 3
-    clock.advance(1)  # windows move with time, so the default lifetime is 5 minutes
-    cache.through(store, ["b"], compute)
-    assert len(computed) == 4
-
-
-async def test_a_slow_reader_does_not_put_back_an_older_vector() -> None:
-    cache: VectorCache[str] = VectorCache(ManualClock(), limit=2)
-    cache.put("a", 7, "new")
-    cache.put("a", 6, "old")
-    assert (cache.get("a", 7), cache.get("a", 6)) == ("new", None)
-    cache.put("b", 1, "b")
-    cache.get("a", 7)
-    cache.put("c", 1, "c")  # the least recently used goes
-    assert (cache.get("a", 7), cache.get("b", 1), cache.get("c", 1)) == ("new", None, "c")
-    never: VectorCache[str] = VectorCache(ManualClock(), lifetime_s=0)
-    never.put("a", 1, "x")
-    assert never.get("a", 1) is None
-    with pytest.raises(ConfigError, match="lifetime"):
-        VectorCache(lifetime_s=-1)
-
-
-async def test_an_event_that_comes_between_two_reads_is_kept_with_its_own_version() -> None:
-    class Between(MemoryStore):
-        def versions(self, keys: Sequence[str]) -> list[int]:
-            found = super().versions(keys)
-            self.exchange("between", 0, ["a"], b"1")
-            return found
-
-    store, cache = Between(), VectorCache[int](ManualClock())
-    assert cache.through(store, ["a"], lambda _, state: len(state.tail)) == [1]
-    assert cache.through(store, ["a"], lambda _, state: -1) == [1]

@@ -47,6 +47,7 @@ def send(place: Place, n: int, notes: Path, who: int) -> None:
     place.close()
 
 
+@pytest.mark.slow
 @shared
 def test_processes_at_once_see_one_order_of_events(place: Place, tmp_path: Path) -> None:
     place.open()
@@ -85,6 +86,7 @@ def compact_often(place: Place, n: int, who: int) -> None:
     place.close()
 
 
+@pytest.mark.slow
 @shared
 def test_compactions_at_once_lose_and_double_nothing(place: Place) -> None:
     place.open()
@@ -103,6 +105,7 @@ def send_until_killed(place: Place, told: Any) -> None:
         told.send(i)
 
 
+@pytest.mark.slow
 @shared
 @pytest.mark.parametrize("after", [1, 17, 40])
 def test_a_kill_leaves_each_event_with_all_of_its_entities_or_none(

@@ -49,6 +49,7 @@ def sales(n: int = 400, *, answer: Answer | None = None, seed: int = 1) -> Examp
     return Examples(Columns(columns), np.nan_to_num(labels), answer, rows=np.arange(n) * 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [Class(("no", "yes")), Number()])
 @pytest.mark.parametrize("name", VIEWS)
 def test_views_keep_the_contract(name: str, answer: Answer, tmp_path: Path) -> None:
@@ -92,6 +93,7 @@ def test_arithmetic_stays_where_it_helps_and_only_there() -> None:
     assert features.fit(chance, None, Job()).state["plan"]["arithmetic"] == []
 
 
+@pytest.mark.slow
 def test_crosses_stay_where_they_help() -> None:
     rng = np.random.default_rng(4)
     a, b = rng.integers(0, 12, 3000), rng.integers(0, 12, 3000)

@@ -43,6 +43,7 @@ def test_cleaning_twice_leaves_no_blank_to_take(text: str) -> None:
     assert "\r" not in once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece", ["<", "<a", "<!--", "<script>", "<a b='", '<a b="', "&#", "&amp", "<![CDATA[", "</"]
 )
@@ -64,6 +65,7 @@ def test_compiled_words_are_those_of_the_readable_twin(text: str) -> None:
     assert Words.of([plain]).texts() == words(plain)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(LATIN, max_size=5))
 def test_words_of_a_batch_are_those_of_each_text(texts: list[str]) -> None:

@@ -251,6 +251,7 @@ def _fill(folder: Path, first: int) -> None:
     store.close()
 
 
+@pytest.mark.slow
 def test_several_processes_share_a_file(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=_fill, args=(tmp_path, 100 * n)) for n in range(2)]

@@ -17,7 +17,7 @@ from promise.features.text_rules import Rules
 from promise.features.text_sentiment import Sentiment
 from promise.features.text_sources import SourceQuality
 from promise.features.text_statistics import TextStatistics
-from promise.features.text_tfidf import ReducedTfidf, Terms, Tfidf
+from promise.features.text_tfidf import ReducedTfidf
 from promise.features.text_topics import Keywords, Topics, shared
 from promise.features.text_vectors import SentenceEmbeddings, WordEmbeddings
 from promise.job import Job
@@ -52,6 +52,7 @@ GROUPS: dict[str, tuple[Group, int]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GROUPS)
 def test_a_group_keeps_its_size_its_rows_and_its_files(name: str, tmp_path: Path) -> None:
     group, size = GROUPS[name]
@@ -228,39 +229,20 @@ def test_entities_of_known_texts(text: str, counts: tuple[int, ...]) -> None:
     assert count_entities(text) == counts
 
 
-def test_tfidf_is_what_scikit_learn_computes() -> None:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    articles, _ = columns(60)
-    texts = [
-        f"{title}\n{body}" for title, body in zip(articles["title"], articles["body"], strict=True)
-    ]
-    ours = Tfidf(Terms(longest=2), min_texts=2).fit(articles, None, JOB)
-    theirs = TfidfVectorizer(
-        ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=r"(?u)\w+"
-    )
-    expected = theirs.fit_transform(texts)
-    found = ours.transform(articles)
-    assert found.shape == expected.shape
-    # Columns have another order; products between rows do not depend on it.
-    np.testing.assert_allclose(
-        (found @ found.T).toarray(), (expected @ expected.T).toarray(), atol=1e-5
-    )
-
-
-def test_tfidf_learns_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    articles, _ = columns(60)
-    whole = Tfidf(Terms(1, 2)).fit(articles, None, JOB)
-    expected = whole.transform(articles)
-    monkeypatch.setattr("promise.features.text_tfidf._BLOCK", 7)
-    parts = Tfidf(Terms(1, 2)).fit(articles, None, JOB)
+def test_strong_words_are_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    articles, labels = columns(60)
+    whole = Keywords(5).fit(articles, labels, JOB)
+    monkeypatch.setattr("promise.features.text_topics._BLOCK", 7)
+    parts = Keywords(5).fit(articles, labels, JOB)
     np.testing.assert_array_equal(parts.lexicon.hashes, whole.lexicon.hashes)
-    assert (abs(parts.transform(articles) - expected)).max() == 0
-    whole.save(tmp_path)
-    again = type(whole).load(tmp_path).transform(articles)
-    assert (abs(again - expected)).max() == 0
-    with pytest.raises(ConfigError, match="from 3 to 2"):
-        Terms(3, 2)
+    np.testing.assert_array_equal(parts.weights, whole.weights)
+
+
+def test_a_group_that_finds_nothing_to_learn_from_is_left_out() -> None:
+    articles = to_columns(["", "???", "one two"])
+    fitted = fit_groups([WordEmbeddings(100), TextStatistics()], articles, ["a", "b", "a"], JOB)
+    assert fitted.sizes == {"text_statistics": 4}
+    assert fitted.transform(articles).shape == (3, 4)
 
 
 def test_few_articles_fill_what_they_can() -> None:
@@ -271,6 +253,7 @@ def test_few_articles_fill_what_they_can() -> None:
     assert (found[0, 2:] == 0).all()
 
 
+@pytest.mark.slow
 def test_entities_of_a_list_of_numbers_take_linear_time() -> None:
     # By the square of its length, this list would keep the rules busy for hours.
     assert count_entities("1," * 250_000) == (0, 0, 0, 0, 1, 0, 0, 0)

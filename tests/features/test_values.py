@@ -74,6 +74,7 @@ def test_an_integer_beyond_every_float_is_missing_like_an_infinite_one() -> None
     assert np.isnan(column_of([10**400], Field("x", "number"))).all()
 
 
+@pytest.mark.slow
 @CHECKED
 @given(st.one_of(integers, floats, st.booleans(), st.none(), st.sampled_from([" Yes", "off", "?"])))
 def test_truth_values(value: Any) -> None:
@@ -96,6 +97,7 @@ def test_text(value: Any) -> None:
     agrees(value, Field("x", "text", nulls=NULLS))
 
 
+@pytest.mark.slow
 def test_python_strips_what_arrow_strips() -> None:
     points = [chr(c) for c in range(1, 0x110000) if not 0xD800 <= c < 0xE000]
     kept = pc.utf8_length(pc.utf8_trim_whitespace(pa.array(points))).to_pylist()
@@ -117,12 +119,14 @@ odd = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @CHECKED
 @given(st.one_of(spelled, nearly, odd, plain_text, integers, floats, st.none()))
 def test_dates(value: Any) -> None:
     agrees(value, Field("x", "date", nulls=NULLS))
 
 
+@pytest.mark.slow
 @CHECKED
 @given(
     st.one_of(st.datetimes(FIRST.replace(year=1000)), st.none()),
@@ -167,6 +171,7 @@ def test_an_impossible_zone_is_no_date_and_no_error() -> None:
     assert reader(Field("x", "date"))("2024-01-01T07:30+99:00") is None
 
 
+@pytest.mark.slow
 @CHECKED
 @given(st.lists(st.one_of(padded, integers, floats, st.booleans(), st.none()), min_size=1))
 def test_neighbours_change_nothing(values: list[Any]) -> None:
@@ -179,6 +184,7 @@ def test_neighbours_change_nothing(values: list[Any]) -> None:
             assert together.tolist() == alone
 
 
+@pytest.mark.slow
 @CHECKED
 @given(
     st.one_of(spelled, nearly, odd, padded, integers, floats, st.none()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,7 @@ def test_a_saved_model_binds_too(tmp_path: Any) -> None:
         assert_equal_digits(type(fitted).load(folder), train.matrix[:20])
 
 
+@pytest.mark.slow
 def test_a_binding_keeps_what_it_points_into() -> None:
     train = examples(Number())
     expected, natives = [], []
@@ -206,3 +208,26 @@ def test_many_trees_answer_generally(monkeypatch: pytest.MonkeyPatch) -> None:
     fitted = FAMILIES["forest"].fit(train, None, Job())
     assert single_row.BINDERS["random_forest"](fitted, train.matrix[:1]) is None
     assert_equal_digits(fitted, train.matrix[:5])
+
+
+@pytest.mark.parametrize("answer", [Number(), Class(("no", "yes"))], ids=["number", "two"])
+def test_xgboost_is_walked_and_adds_up_as_xgboost_does(answer: Answer) -> None:
+    train = replace(examples(answer), categorical=())
+    fitted: Any = XGBoost(rounds=60, max_depth=6).fit(train, None, Job(seed=3))
+    rng = np.random.default_rng(5)
+    matrix = rng.normal(size=(1_500, N_COLUMNS)).astype(np.float32) * 2
+    matrix[rng.random(matrix.shape) < 0.2] = np.nan
+    row = np.zeros((1, N_COLUMNS), dtype=np.float32)
+    walked = single_row.walked_xgboost(fitted.model["booster"], row)
+    assert walked is not None
+    whole = fitted.model["booster"].inplace_predict(matrix, validate_features=False)
+    for values, expected in zip(matrix, whole.tolist(), strict=True):
+        row[0] = values
+        assert walked() == [expected]
+
+
+def test_xgboost_with_sets_of_categories_keeps_its_own_call() -> None:
+    fitted: Any = XGBoost(rounds=9).fit(examples(Number()), None, Job(seed=3))
+    booster = fitted.model["booster"]
+    assert "c" in booster.feature_types
+    assert single_row.walked_xgboost(booster, np.zeros((1, N_COLUMNS), np.float32)) is None

@@ -16,7 +16,7 @@ AMOUNT = "amount"
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
-class Event(msgspec.Struct, frozen=True, tag="event"):
+class Event(msgspec.Struct, frozen=True, tag="event", gc=False):
     """One event of one or several entities, in the form that stores keep.
 
     Parameters
@@ -100,7 +100,7 @@ class Event(msgspec.Struct, frozen=True, tag="event"):
         return _ENCODER.encode(self)
 
 
-class Label(msgspec.Struct, frozen=True, tag="label"):
+class Label(msgspec.Struct, frozen=True, tag="label", gc=False):
     """What an event turned out to be, known later than the event.
 
     Parameters

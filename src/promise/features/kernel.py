@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import nan
 
 import numpy as np
@@ -36,6 +37,7 @@ from promise.features.event import Event, Label, Record, unpacked
 from promise.features.readers import Reader, Spans, reader
 from promise.features.ring import Layout, Ring
 from promise.features.view import FeatureView
+from promise.features.written import Read, written
 
 _FORMAT = 1
 _MARK = 8  # bytes of the fingerprint before each state
@@ -142,8 +144,14 @@ class Kernel:
         """Return the state of an entity that nothing is known of."""
         return Ring(self.plan.layout)
 
-    def values(self, state: Ring, event: Event) -> list[float]:
-        """Return the features at this event as floats, NaN where missing."""
+    @cached_property
+    def values(self) -> Read:
+        """Returns the features at an event as floats, NaN where missing: (state, event) → list."""
+        plan = self.plan
+        return written(plan.plain, plan.outputs, plan.layout, plan.spans, self.values_by_readers)
+
+    def values_by_readers(self, state: Ring, event: Event) -> list[float]:
+        """Return what `values` does, feature by feature: the readable definition."""
         frame = self.plan.spans.frame(state, event)
         plain = [read(state, frame) for read in self._readers]
         return [

@@ -19,7 +19,7 @@ import msgspec
 
 from promise.errors import ArtifactError
 from promise.features.declare import Streak, holds
-from promise.features.event import Event, Label
+from promise.features.event import AMOUNT, Event, Label
 
 SCALE = 10_000.0
 """Steps in 1: numbers are kept as whole multiples of 0.0001."""
@@ -106,39 +106,53 @@ class Ring:
 
     def add(self, event: Event) -> None:
         """Take an event in; one that is there already changes nothing."""
-        if event.id in self.index:
+        index, at = self.index, event.at
+        if event.id in index:
             return
-        layout = self.layout
-        key = (event.at, self.next_seq)
+        key = (at, self.next_seq)
         self.next_seq += 1
-        self.index[event.id] = key
-        late = bool(self.at) and event.at < self.at[-1]
-        place = bisect_right(self.at, event.at) if late else len(self.at)
-        self.at.insert(place, event.at)
-        self.seq.insert(place, key[1])
-        self.ids.insert(place, event.id)
-        for name, values in zip(layout.numbers, self.numbers, strict=True):
-            values.insert(place, whole(event.number(name)))
-        for name, texts in zip(layout.texts, self.texts, strict=True):
-            texts.insert(place, event.text(name))
-        if late:
-            self._resum()
+        index[event.id] = key
+        if self.at and at < self.at[-1]:
+            self._put(event, key)
         else:
-            self._extend(place)
-        if place >= _LAZY:
+            self._append(event, key)
+
+    def _append(self, event: Event, key: tuple[int, int]) -> None:
+        """Put the newest event at the end, as nearly all are."""
+        layout = self.layout
+        self.at.append(key[0])
+        self.seq.append(key[1])
+        self.ids.append(event.id)
+        for slot, name in enumerate(layout.numbers):
+            given = event.amount if name == AMOUNT else event.number(name)
+            value = whole(given)
+            sums, present = self.sums[slot], self.present[slot]
+            self.numbers[slot].append(value)
+            sums.append(sums[-1] if given is None else sums[-1] + value)
+            present.append(present[-1] + (given is not None))
+        for slot, name in enumerate(layout.texts):
+            self.texts[slot].append(event.text(name))
+        for share, slot in zip(self.shares, layout.shares, strict=True):
+            share.append(share[-1] + (self.numbers[slot][-1] > 0))
+        for runs, (streak, slot) in zip(self.runs, layout.streaks, strict=True):
+            before = runs[-1] if runs else 0
+            runs.append(before + 1 if _keeps(streak, self.numbers[slot][-1]) else 0)
+        if len(self.at) > _LAZY:
             self._clean(_LAZY)
 
-    def _extend(self, place: int) -> None:
-        for slot, values in enumerate(self.numbers):
-            value = values[place]
-            there = value != MISSING
-            self.sums[slot].append(self.sums[slot][-1] + (value if there else 0))
-            self.present[slot].append(self.present[slot][-1] + there)
-        for share, slot in zip(self.shares, self.layout.shares, strict=True):
-            share.append(share[-1] + (self.numbers[slot][place] > 0))
-        for runs, (streak, slot) in zip(self.runs, self.layout.streaks, strict=True):
-            before = runs[-1] if runs else 0
-            runs.append(before + 1 if _keeps(streak, self.numbers[slot][place]) else 0)
+    def _put(self, event: Event, key: tuple[int, int]) -> None:
+        """Put a late event between the others; what is summed behind it is summed anew."""
+        place = bisect_right(self.at, key[0])
+        self.at.insert(place, key[0])
+        self.seq.insert(place, key[1])
+        self.ids.insert(place, event.id)
+        for name, values in zip(self.layout.numbers, self.numbers, strict=True):
+            values.insert(place, whole(event.number(name)))
+        for name, texts in zip(self.layout.texts, self.texts, strict=True):
+            texts.insert(place, event.text(name))
+        self._resum()
+        if place >= _LAZY:
+            self._clean(_LAZY)
 
     def _resum(self) -> None:
         for slot, values in enumerate(self.numbers):

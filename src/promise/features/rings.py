@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from promise.clock import Clock, SystemClock
+from promise.errors import ConfigError
 from promise.features.event import unpacked
 from promise.features.kernel import Kernel
 from promise.features.ring import Ring
@@ -12,6 +14,9 @@ from promise.features.store import Held
 
 MOST_EVENTS = 250_000
 """So many events of entities are kept unpacked, about 100 MB."""
+
+LIFETIME_S = 300.0
+"""An entity that nobody asked for in so long is let go; its next event reads the store's state."""
 
 _ENTITY = 8
 """An entity takes as much memory as so many events, beside its own."""
@@ -46,8 +51,22 @@ class Rings:
     """
 
     most_events: int = MOST_EVENTS
-    _kept: OrderedDict[str, tuple[int, int, Ring]] = field(default_factory=OrderedDict, repr=False)
+    clock: Clock = field(default_factory=SystemClock, repr=False)
+    lifetime_s: float = LIFETIME_S
+    # key: version, size, until when, state; the least recently used first
+    _kept: OrderedDict[str, tuple[int, int, float, Ring]] = field(
+        default_factory=OrderedDict, repr=False
+    )
     _events: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.lifetime_s >= 0:
+            raise ConfigError(
+                f"states cannot be remembered for {self.lifetime_s!r} s; expected 0 or more."
+            )
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
     def at(self, kernel: Kernel, key: str, held: Held) -> Ring | None:
         """Return the state as it was held; None where nothing is known of the entity.
@@ -57,6 +76,9 @@ class Rings:
         if not held.known:
             return None
         kept = self._kept.get(key)
+        if kept is not None and kept[2] <= self.clock.monotonic():
+            self._forget(key)
+            kept = None
         if kept is not None and kept[0] > held.version:  # an earlier moment: a duplicate
             return kernel.restore(held.snapshot, held.tail)
         first = held.version - len(held.tail)
@@ -68,9 +90,13 @@ class Rings:
         return ring
 
     def _moved(
-        self, kernel: Kernel, key: str, kept: tuple[int, int, Ring], came: tuple[bytes, ...]
+        self,
+        kernel: Kernel,
+        key: str,
+        kept: tuple[int, int, float, Ring],
+        came: tuple[bytes, ...],
     ) -> Ring:
-        ring = kept[2]
+        ring = kept[3]
         if came:
             self._forget(key)  # what fails half-way must not be found again
         for payload in came:
@@ -79,11 +105,16 @@ class Rings:
 
     def _keep(self, key: str, version: int, ring: Ring) -> None:
         self._forget(key)
-        size = len(ring.at) + _ENTITY
-        self._kept[key] = (version, size, ring)
+        if not self.lifetime_s:
+            return
+        now, size = self.clock.monotonic(), len(ring.at) + _ENTITY
+        self._kept[key] = (version, size, now + self.lifetime_s, ring)
         self._events += size
-        while self._events > self.most_events and len(self._kept) > 1:
-            self._forget(next(iter(self._kept)))
+        while len(self._kept) > 1:
+            oldest = next(iter(self._kept))
+            if self._kept[oldest][2] > now and self._events <= self.most_events:
+                break
+            self._forget(oldest)
 
     def _forget(self, key: str) -> None:
         gone = self._kept.pop(key, None)

@@ -74,16 +74,10 @@ class FeatureSet:
         None where the event lacks a role or the kernel reads the event alone: nothing is kept.
         """
         found: list[str | None] = []
-        for kernel, prefix in zip(self.kernels, self._prefixes, strict=True):
-            if len(kernel.entity) == 1:
-                key = entities.get(kernel.entity[0])
-                found.append(None if key is None else f"{prefix}:{key}")
-                continue
-            known = [entities[role] for role in kernel.entity if role in entities]
-            whole = bool(known) and len(known) == len(kernel.entity)
-            # lengths keep ("a|b", "c") and ("a", "b|c") apart
-            lengths = ",".join(str(len(part)) for part in known[:-1])
-            found.append(f"{prefix}{lengths}:{'|'.join(known)}" if whole else None)
+        for place, kernel in enumerate(self.kernels):
+            parts = [entities[role] for role in kernel.entity if role in entities]
+            whole = parts and len(parts) == len(kernel.entity)
+            found.append(self.key(place, parts) if whole else None)
         return tuple(found)
 
     def key(self, place: int, parts: Sequence[str]) -> str:
@@ -93,7 +87,8 @@ class FeatureSet:
         """
         if len(parts) == 1:
             return f"{self._prefixes[place]}:{parts[0]}"
-        lengths = ",".join(str(len(part)) for part in parts[:-1])
+        # lengths keep ("a|b", "c") and ("a", "b|c") apart
+        lengths = ",".join([str(len(part)) for part in parts[:-1]])
         return f"{self._prefixes[place]}{lengths}:{'|'.join(parts)}"
 
     def vector(self, event: Event, states: Sequence[Ring | None]) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ LATEST_US = 2**53
 """No time beyond is told from another (the year 2255): Redis counts in doubles."""
 
 
-class Held(msgspec.Struct, frozen=True):
+class Held(msgspec.Struct, frozen=True, gc=False):
     """One entity's state before an event: fold `tail` into `snapshot`, in order.
 
     Parameters
@@ -56,7 +56,7 @@ class Held(msgspec.Struct, frozen=True):
         return self.version > 0
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One entity's whole state as it travels between stores."""
 
     key: str

@@ -20,6 +20,7 @@ from promise.data.columns import Columns, IntArray
 from promise.kernels.boosting import boosting_answer
 from promise.models.base import MATRIX, ORDER, Fitted
 from promise.models.forest_row import MOST_NODES, forest_answer, forest_booster
+from promise.models.xgboost_row import xgboost_arrays, xgboost_sum
 
 Answer = Callable[[], list[float]]
 """What a bound model gives for the row in its matrix: one number, or a probability per class."""
@@ -120,12 +121,25 @@ def bind_lightgbm(fitted: Any, matrix: Matrix) -> Answer | None:
 
 
 def bind_xgboost(fitted: Any, matrix: Matrix) -> Answer | None:
-    """Bind XGBoost's call for a dense row, its description of the memory written once."""
+    """Bind XGBoost's trees to LightGBM's walk; else its own call, described once."""
     model = fitted.model
     if model["booster"] is None:
         return None
     row = XGBoostRow(model["booster"], matrix)
-    return lambda: boosted(row.raw(), model)
+    walked = walked_xgboost(model["booster"], matrix)
+    raw = row.raw if walked is None or not agree(walked, row.raw, matrix) else walked
+    return lambda: boosted(raw(), model)
+
+
+def walked_xgboost(booster: Any, matrix: Matrix) -> Answer | None:
+    """Return XGBoost's output by LightGBM's walk; None for models that are not walked so."""
+    trees = xgboost_arrays(booster)
+    if trees is None or len(trees["left"]) > MOST_NODES:
+        return None
+    row = LightGBMRow(
+        forest_booster(trees, matrix.shape[1]), matrix, LEAVES, n_outputs=len(trees["roots"])
+    )
+    return xgboost_sum(trees, row.raw)
 
 
 def bind_trees(fitted: Any, matrix: Matrix) -> Answer | None:

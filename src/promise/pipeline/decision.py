@@ -19,7 +19,6 @@ from promise.metrics.costs import (
     APPROVE,
     DECLINE,
     NEVER,
-    REVIEW,
     Costs,
     Cuts,
     cheapest_cuts,
@@ -27,7 +26,7 @@ from promise.metrics.costs import (
 )
 from promise.models.blend import matrix_column
 from promise.models.reasons import Reason, Reasons
-from promise.pipeline.decision_rules import Cheapest, rule_from_json, rule_to_json
+from promise.pipeline.decision_rules import Cheapest, one_action, rule_from_json, rule_to_json
 from promise.pipeline.exploration import Exploration
 from promise.pipeline.policy import PREDICTION
 
@@ -165,17 +164,13 @@ class DecisionPolicy:
         return {"feature": reason.code, "contribution": reason.contribution, "words": words}
 
     def _decided(self, score: float, amount: float | None, key: object) -> dict[str, Any]:
-        money = np.nan if amount is None else amount
-        named = {} if self.amount is None else {self.amount: np.array([money])}
-        if isinstance(self.rule, Cuts) and self.exploration is None:
-            code = int(score >= self.rule.review) + int(score >= self.rule.decline)
-            action = self.answer.actions[REVIEW if math.isnan(score) else code]
-            return {PREDICTION: action, SCORE: score, PROPENSITY: 1.0, EXPLORED: False}
-        if self.exploration is not None:
-            named[self.exploration.key] = np.array([key], dtype=object)
-        plain = replace(self, reasons=None)
-        found = plain.many(Columns(named), np.array([score]))
-        return {name: found[name].tolist()[0] for name in found}
+        money = math.nan if amount is None else amount
+        code = one_action(self.rule, score, money)
+        explored, propensity = False, 1.0
+        if self.exploration is not None and code == DECLINE:
+            explored, propensity = self.exploration.one(key, money)
+        action = self.answer.actions[APPROVE if explored else code]
+        return {PREDICTION: action, SCORE: score, PROPENSITY: propensity, EXPLORED: explored}
 
     def chosen(
         self,

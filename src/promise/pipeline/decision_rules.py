@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from promise.data.columns import Array, IntArray
 from promise.errors import ArtifactError
-from promise.metrics.costs import REVIEW, Costs, Cuts, cheapest_actions
+from promise.metrics.costs import APPROVE, DECLINE, REVIEW, Costs, Cuts, cheapest_actions
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,26 @@ class Cheapest:
         money = np.where(np.isfinite(amount), amount, self.usual_amount)
         found = cheapest_actions(self.costs.expected(score, money), self.price)
         return np.where(np.isnan(score), REVIEW, found)
+
+
+def one_action(rule: Cuts | Cheapest, score: float, amount: float) -> int:
+    """Return one row's action code without arrays: that of `rule.actions`, always.
+
+    Examples
+    --------
+    >>> one_action(Cuts(), 0.4, math.nan), one_action(Cheapest(), 0.9, 1_000.0)
+    (1, 2)
+    """
+    if math.isnan(score):
+        return REVIEW
+    if isinstance(rule, Cuts):
+        return int(score >= rule.review) + int(score >= rule.decline)
+    costs, money = rule.costs, max(amount if math.isfinite(amount) else rule.usual_amount, 0.0)
+    loss = score * (costs.loss_share * money + costs.loss_fixed)
+    wrong = (1.0 - score) * (costs.decline_share * money + costs.decline_fixed)
+    if min(loss, wrong) - (costs.review + costs.review_misses * loss) > rule.price:
+        return REVIEW
+    return DECLINE if wrong < loss else APPROVE
 
 
 def rule_to_json(rule: Cuts | Cheapest) -> dict[str, Any]:

@@ -65,10 +65,15 @@ class Exploration:
         explored = np.zeros(len(amount), dtype=bool)
         propensity = np.ones(len(amount))
         for row in np.flatnonzero(open_rows & self.allows(amount)):
-            explored[row] = self.draws(keys[row])
-            share = 0.0 if missing(keys[row]) else self.share
-            propensity[row] = share if explored[row] else 1.0 - share
+            explored[row], propensity[row] = self.one(keys[row], float(amount[row]))
         return explored, propensity
+
+    def one(self, key: object, amount: float) -> tuple[bool, float]:
+        """Return what `drawn` says of one row that would be declined otherwise."""
+        if not amount <= self.most_amount:  # a missing amount neither
+            return False, 1.0
+        explored, share = self.draws(key), 0.0 if missing(key) else self.share
+        return explored, share if explored else 1.0 - share
 
 
 def missing(key: object) -> bool:

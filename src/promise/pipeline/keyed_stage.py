@@ -41,22 +41,28 @@ class KeyedStage:
 def history_of(stage: KeyedStage, source: Source) -> History:
     """Return a file of events, in the order of their times, with the labels that it tells.
 
+    Where the model was trained with a column of when labels became known, the file's is read too;
+    labels without such a time become known after the model's delay.
+
     Raises
     ------
     DataError
         When a column that the model reads is missing, or an event has no time.
     """
-    request, label = stage.task.request, stage.task.label
+    request, label, split = stage.task.request, stage.task.label, stage.task.split
     told = [label] if label is not None and label in source.columns else []
-    kept = stage.task.split.get("label_field")
-    fields = [Schema.from_json([kept]).fields[0] if kept else Field(name, "category")
-              for name in told]  # fmt: skip
+    kept = [split.get("label_field"), split.get("known_at_field")]
+    field, late = [Schema.from_json([one]).fields[0] if one else None for one in kept]
+    fields = [field or Field(name, "category") for name in told]
+    if told and late is not None and late.name in source.columns:
+        fields.append(late)
     table, _ = read_columns(source, Schema((*request.fields, *fields)))
     table = table.take(np.argsort(table[stage.keyed.columns["time"]], kind="stable"))
     if not told:
         return stage.keyed.history(table)
     codes = label_codes(table[told[0]], list(truths(stage.answer))).astype(np.float64)
-    labels = Columns({"label": np.where(codes < 0, np.nan, codes)})
+    when = {"known_at": table[late.name]} if late is not None and late.name in table else {}
+    labels = Columns({"label": np.where(codes < 0, np.nan, codes), **when})
     return stage.keyed.history(table, labels)
 
 

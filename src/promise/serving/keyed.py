@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import threading
 from collections import deque
@@ -48,6 +49,9 @@ MOST_WAITING = 10_000
 
 _AGAIN_S = 1.0
 _EXPIRE_S = 3600.0
+_FULL_PASS = 200
+"""Of the collector's passes over younger objects so many come before one over all: that one looks
+at every state that is remembered, and the loop waits 50 ms or more for it."""
 _SPARED_S = 0.002  # of the deadline, for the answer without features
 
 
@@ -84,7 +88,7 @@ class KeyedServing:
         self._waiting: deque[_Waiting] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._catching_up = False
-        self.rings = Rings()
+        self.rings = Rings(clock=worker.clock)
         self.exact = ExactReasons(
             lambda: self.log, lambda model: worker.counters.count("reasons_dropped", model)
         )
@@ -192,6 +196,8 @@ class KeyedServing:
             self._opened = open_store(
                 worker.settings, retention_s=retention_s, clock=worker.clock, wait_s=WAIT_S
             )
+            young, middle, _ = gc.get_threshold()
+            gc.set_threshold(young, middle, _FULL_PASS)
             return self._opened
 
     async def upkeep(self) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,14 @@ from promise.metrics.costs import Costs, Cuts
 from promise.metrics.ranked import positive_calibration_error
 from promise.models.blend import matrix_column
 from promise.pipeline.decision import Cheapest
-from promise.workloads.fraud.learn import Rows, best_weights, learn, policy_of, thin
+from promise.workloads.fraud.learn import (
+    Rows,
+    best_weights,
+    learn,
+    policy_of,
+    shared_out,
+    thin,
+)
 from promise.workloads.fraud.recipe import DEFAULT, Part, Recipe
 from promise.workloads.fraud.reference import REFERENCE
 from promise.workloads.fraud.terms import Terms, smote_of
@@ -57,6 +66,7 @@ def test_made_up_frauds_change_what_is_learned_from_and_not_the_truth_of_scores(
     assert positive_calibration_error(later.y, chance) < 0.015
 
 
+@pytest.mark.slow
 def test_training_twice_gives_the_same_scores() -> None:
     first, second = (learn(rows(), rows(4000, 4), NAMES, FAST, job=JOB, tell=quiet) for _ in "ab")
     asked = Columns({matrix_column(VIEW): rows(100, 9).matrix})
@@ -132,3 +142,23 @@ def test_exploration_needs_a_key_and_is_drawn_by_it() -> None:
     policy = policy_of(Decision(), DEFAULT, terms, key="id", days=1.0, **asked)  # type: ignore[arg-type]
     assert policy.exploration is not None
     assert policy.exploration.key == "id"
+
+
+def test_members_share_what_is_left_of_the_time() -> None:
+    job = Job(deadline_s=time.monotonic() + 1_000.0)
+    first, second = (own.deadline_s for _, own in shared_out(FAST, job, quiet))
+    assert first is not None
+    assert job.deadline_s is not None
+    assert second == pytest.approx(job.deadline_s)
+    assert first == pytest.approx(job.deadline_s - 500.0, abs=100.0)
+
+
+def test_a_budget_that_is_over_is_told() -> None:
+    said: list[str] = []
+    over = Job(threads=1, deadline_s=time.monotonic() - 1.0)
+    found = learn(rows(), rows(4000, 4), NAMES, FAST, job=over, tell=said.append)
+    assert [m["rounds"] for m in found.notes["members"]] == [1] * len(found.notes["members"])
+    told = [line for line in said if "--set budget=SECONDS" in line]
+    assert [kind for kind in ("lightgbm", "xgboost") for line in told if kind in line] == [
+        "lightgbm", "xgboost",
+    ]  # fmt: skip

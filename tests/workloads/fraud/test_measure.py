@@ -27,6 +27,7 @@ def test_costs_are_those_of_the_policy() -> None:
     assert costs_of(DecisionPolicy(Decision(), Cuts())) == Costs()
 
 
+@pytest.mark.slow
 def test_decisions_are_counted_and_paid_in_hindsight(outcome: Outcome) -> None:
     """Known answers on four rows: one good approved, one fraud reviewed, the others declined."""
     pipeline = outcome.pipeline
@@ -59,6 +60,7 @@ def test_decisions_are_counted_and_paid_in_hindsight(outcome: Outcome) -> None:
     assert found["decision_ms_p50"] > 0
 
 
+@pytest.mark.slow
 def test_entities_without_a_recent_event_are_judged_apart(outcome: Outcome) -> None:
     metrics = outcome.metrics
     assert metrics["rows_of_new_entity"] > 0

@@ -106,6 +106,7 @@ class TestOneDecision(BoundConformance):
             yield f"{scale}/{policy}", trained(scale, policy), rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scale", "policy"), CASES)
 def test_what_was_seen_gives_the_digits_of_predict(scale: Scale, policy: str) -> None:
     """Features from the store, one by one and in blocks: the same answers to the last bit."""

@@ -51,6 +51,7 @@ def test_the_spool_holds_what_the_reader_in_memory_reads(prepare, tmp_path: Path
     assert (kept.pick("row", positions) == events.rows[positions]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prepare", [lambda data: data, shuffled])
 @pytest.mark.parametrize("shard_rows", [250, 10**6])
 def test_shards_give_the_bits_of_the_whole_replay(  # type: ignore[no-untyped-def]
@@ -70,6 +71,7 @@ def test_shards_give_the_bits_of_the_whole_replay(  # type: ignore[no-untyped-de
     assert np.array_equal(until, whole[:1000], equal_nan=True)
 
 
+@pytest.mark.slow
 def test_times_at_which_labels_became_known_are_kept(tmp_path: Path) -> None:
     data = fraud_events(WORLD)
     known = data["when"].to_numpy() + np.timedelta64(2, "D")

@@ -18,7 +18,7 @@ SNAPSHOT_MB = 64.0
 """When the journal has grown by so much, a snapshot is taken in the background."""
 
 
-class _Entity(msgspec.Struct, frozen=True, array_like=True):
+class _Entity(msgspec.Struct, frozen=True, array_like=True, gc=False):
     base: int
     snapshot: bytes | None
     tail: tuple[bytes, ...]
@@ -33,7 +33,7 @@ class _Entity(msgspec.Struct, frozen=True, array_like=True):
         return self.base, self.snapshot, self.tail
 
 
-class _Event(msgspec.Struct, frozen=True, array_like=True):
+class _Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     given: dict[str, int]
     seen_us: int
 
@@ -44,7 +44,7 @@ class _Put(msgspec.Struct, frozen=True, array_like=True, tag="put"):
     entities: dict[str, _Entity | None]
 
 
-class _Append(msgspec.Struct, frozen=True, array_like=True, tag="append"):
+class _Append(msgspec.Struct, frozen=True, array_like=True, tag="append", gc=False):
     event_id: str
     payload: bytes
     given: dict[str, int]

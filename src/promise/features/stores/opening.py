@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from promise.clock import Clock, SystemClock
-from promise.errors import ConfigError, StateError, near
+from promise.errors import ConfigError, PromiseError, StateError, near
 from promise.features.store import DAY_S, AsyncStore, Lifetimes, Store
 from promise.features.stores.awaited import Awaited
+from promise.features.stores.checkpoints import Checkpoints
 from promise.features.stores.memory import MemoryStore
 from promise.features.stores.sqlite import SQLiteStore
 from promise.settings import Settings
@@ -130,9 +131,14 @@ def open_store(
         return Opened(store, lane, kept_s, [database.close])
     settings.home.mkdir(parents=True, exist_ok=True)
     database = Database(f"sqlite:///{settings.home.absolute()}/features.db", wait_s=wait_s)
-    store = SQLiteStore(database, clock or SystemClock(), lifetimes)
+    checkpoints = Checkpoints(database.engine)  # before the store's first connection
+    try:
+        store = SQLiteStore(database, clock or SystemClock(), lifetimes)
+    except PromiseError:
+        checkpoints.close()
+        raise
     lane = Awaited(store, timeout_s=wait_s, threads=_SQLITE_THREADS)
-    return Opened(store, lane, kept_s, [database.close])
+    return Opened(store, lane, kept_s, [checkpoints.close, database.close])
 
 
 def _in_process(settings: Settings, clock: Clock | None, lifetimes: Lifetimes) -> MemoryStore:

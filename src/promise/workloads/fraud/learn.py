@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from promise.models.base import MATRIX, Examples, Fitted
 from promise.models.blend import Member, matrix_column
 from promise.models.calibrate import Calibrated, Platt, sum_in_order
 from promise.pipeline.decision import Cheapest, DecisionPolicy, Exploration
-from promise.workloads.fraud.recipe import Recipe
+from promise.workloads.fraud.recipe import Part, Recipe
 from promise.workloads.fraud.terms import Terms
 
 _WEIGHTS = tuple(i / 10 for i in range(11))
@@ -81,10 +82,9 @@ def learn(
     if recipe.watch_rows is not None:
         watched = thin(calibration, recipe.watch_rows, job.seed, all_frauds=False)
     fitted: list[Fitted] = []
-    for part in recipe.parts:
-        kind = part.kind
-        tell(f"training {kind} on {examples.n_rows:,} rows")
-        fitted.append(part.estimator.fit(examples, watched.examples(names), job.child(kind)))
+    for part, own in shared_out(recipe, job, tell):
+        tell(f"training {part.kind} on {examples.n_rows:,} rows")
+        fitted.append(part.estimator.fit(examples, watched.examples(names), own))
     score = joined(fitted, calibration, recipe)
     notes = notes_of(
         score,
@@ -93,6 +93,33 @@ def learn(
         made_up=examples.n_rows - len(thinned.y),
     )
     return Scorer(score, notes | sampled(len(train.y), thinned.y))
+
+
+def shared_out(recipe: Recipe, job: Job, tell: Callable[[str], None]) -> Iterator[tuple[Part, Job]]:
+    """Yield each member's job: an equal share of the time that is left when its turn comes.
+
+    Parameters
+    ----------
+    tell
+        Told of members whose time was over before they began: they learn one round.
+
+    Examples
+    --------
+    >>> recipe = Recipe((Part("lightgbm"), Part("xgboost")))
+    >>> [(part.kind, own.name) for part, own in shared_out(recipe, Job(), print)]
+    [('lightgbm', 'job/lightgbm'), ('xgboost', 'job/xgboost')]
+    """
+    for left, part in zip(range(len(recipe.parts), 0, -1), recipe.parts, strict=True):
+        until_s = job.deadline_s
+        if until_s is not None:
+            now = time.monotonic()
+            if until_s <= now:
+                tell(
+                    f"the budget was over before {part.kind} could learn, so it learns one round "
+                    "only; give more by --set budget=SECONDS"
+                )
+            until_s = now + (until_s - now) / left
+        yield part, job.child(part.kind, deadline_s=until_s)
 
 
 def notes_of(score: Calibrated, *, train_rows: int, learned: int, made_up: int) -> dict[str, Any]:

@@ -17,9 +17,8 @@ from promise.features.event import AMOUNT
 from promise.features.incoming import EventReader
 from promise.features.keyed import VIEW, Keyed
 from promise.features.values import Read, reader
-from promise.kernels.calibrating import log_odds
-from promise.kernels.dense import sigmoid
-from promise.models.calibrate import Calibrated, sum_in_order
+from promise.kernels.calibrating import SMALLEST
+from promise.models.calibrate import Calibrated
 from promise.models.single_row import Answer, Matrix, bind_model
 from promise.pipeline.decision import DecisionPolicy
 from promise.pipeline.one import One, Values
@@ -55,13 +54,17 @@ class OneDecision:
     def output(self, values: Values, seen: FloatArray | None = None) -> list[float]:
         """Return the calibrated chances of good and fraud."""
         self.matrix[0] = self._of_strangers(values) if seen is None else seen
-        parts = [(weight, np.array([model()])) for weight, model in self.members]
+        parts = [(weight, model()) for weight, model in self.members]
         if self.score.scale == "logit":
-            margins = sum_in_order([weight * log_odds(part) for weight, part in parts])
+            found = _log_odds([part for _, part in parts])
+            margin = _sum([w * odds for (w, _), odds in zip(parts, found, strict=True)])
         else:
-            margins = log_odds(sum_in_order([weight * part for weight, part in parts]))
-        positive = sigmoid(self.score.platt.apply(margins))
-        return [float((1.0 - positive)[0]), float(positive[0])]
+            mean = [_sum([weight * part[k] for weight, part in parts]) for k in (0, 1)]
+            margin = _log_odds([mean])[0]
+        margin = self.score.platt.slope * margin + self.score.platt.offset
+        small = float(np.exp(-abs(margin)))  # NumPy's power, as in every batch
+        positive = (1.0 if margin >= 0 else small) / (1.0 + small)
+        return [1.0 - positive, positive]
 
     def answer(self, values: Values, seen: FloatArray | None = None) -> dict[str, Any]:
         """Return the decision with everything that stands beside it."""
@@ -80,6 +83,21 @@ class OneDecision:
         event = self.reader.event(values, id="row", now_us=at)
         features = self.reader.keyed.features
         return features.vector(event, [None] * len(features.kernels))
+
+
+def _log_odds(parts: list[list[float]]) -> list[float]:
+    """Return the log-odds of several pairs of shares, with the digits of `log_odds`."""
+    shares = [share for part in parts for share in part]
+    logs = np.log(np.maximum(shares, SMALLEST)).tolist()
+    return [high - low for low, high in zip(logs[::2], logs[1::2], strict=True)]
+
+
+def _sum(parts: list[float]) -> float:
+    """Add from the first to the last, as `sum_in_order` does; `sum` may add otherwise."""
+    total = parts[0]
+    for part in parts[1:]:
+        total += part
+    return total
 
 
 def one_decision(pipeline: Pipeline) -> One | None:

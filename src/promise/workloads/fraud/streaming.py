@@ -21,7 +21,16 @@ from promise.selection.candidates import estimator_params
 from promise.workloads.fraud.blocks import Blocks, blocks_of
 from promise.workloads.fraud.contents import some_rows
 from promise.workloads.fraud.finish import Learnt
-from promise.workloads.fraud.learn import Rows, Scorer, drawn, joined, learn, notes_of, sampled
+from promise.workloads.fraud.learn import (
+    Rows,
+    Scorer,
+    drawn,
+    joined,
+    learn,
+    notes_of,
+    sampled,
+    shared_out,
+)
 from promise.workloads.fraud.plan import Plan
 from promise.workloads.fraud.sharded import Sharded, replay_sharded
 from promise.workloads.fraud.spool import Spool, spool
@@ -135,7 +144,7 @@ def _scorer(
         return Scorer(scorer.score, scorer.notes | {"train_rows": rows} | sampled(rows, train.y))
     fitted: list[Fitted] = []
     left: list[str] = []
-    for part in recipe.parts:
+    for part, own in shared_out(recipe, job, tell):
         estimator = ESTIMATORS.resolve(part.kind)
         need_mb = _BASE_MB + estimator.memory_mb(rows, len(names), 2)
         if fitted and order.memory_mb is not None and need_mb > order.memory_mb:
@@ -148,9 +157,9 @@ def _scorer(
             2,
             estimator_params(part.estimator),
             valid=(calibration.matrix, calibration.y),
-            seed=job.child(part.kind).seed,
-            threads=job.threads,
-            deadline_s=job.deadline_s,
+            seed=own.seed,
+            threads=own.threads,
+            deadline_s=own.deadline_s,
         )
         fitted.append(ESTIMATORS.resolve(family).fitted(model))
     score = joined(fitted, calibration, recipe)
