@@ -15,7 +15,7 @@ from promise.errors import ArtifactError, DataError
 from promise.features.names import NAME, normalise_many, pinned_suffixes
 from promise.job import Job
 from promise.kernels.hashed import BIAS_STEP, leading, likeliest_above
-from promise.kernels.ngrams import ROOM, terms
+from promise.kernels.ngrams import ROOM, terms_and_shape
 from promise.models import hashed
 from promise.models.hashed import (
     BITS,
@@ -55,7 +55,8 @@ def fitted(batch: Batch, n_classes: int = 3, **how: float) -> HashedLinear:
 def slow_terms(batch: Batch, row: int, model: HashedLinear) -> list[int]:
     found = np.empty(ROOM, np.int64)
     first, last = batch.offsets[row], batch.offsets[row + 1]
-    n = terms(batch.data, first, last, batch.cuts[row, 1], BITS, found)
+    cut = batch.cuts[row, 1]
+    n = terms_and_shape(batch.data, first, last, cut, BITS, model.shaped, found)
     places = {bucket: place for place, bucket in enumerate(model.buckets.tolist())}
     return [places[bucket] for bucket in found[:n].tolist() if bucket in places]
 
@@ -152,6 +153,33 @@ def test_weights_of_other_buckets_are_refused(tmp_path: Path) -> None:
         HashedLinear.load(tmp_path)
 
 
+def test_rare_classes_are_raised_where_names_are_answered_not_where_they_are_learned(
+    tmp_path: Path,
+) -> None:
+    batch = generated(200)
+    plain = fitted(batch)
+    lift = np.array([0.0, 0.5, 0.0], np.float32)
+    raised = replace(plain, lift=lift)
+    odds = np.log(raised.of(batch)) - np.log(plain.of(batch))
+    np.testing.assert_allclose(odds[:, 1] - odds[:, 0], 0.5 / SHARP, atol=1e-5)
+    again = [model.learned([[batch]], 200, Terms(1, 0.1), Job(seed=2)) for model in (plain, raised)]
+    np.testing.assert_array_equal(again[0].weights, again[1].weights)
+    raised.save(tmp_path)
+    np.testing.assert_array_equal(HashedLinear.load(tmp_path).of(batch), raised.of(batch))
+
+
+def test_versions_from_before_names_had_a_shape_answer_as_they_did(tmp_path: Path) -> None:
+    batch = generated(200)
+    before = replace(fitted(batch), shaped=False)
+    before.save(tmp_path)
+    path = tmp_path / "hashed.json"
+    told = json.loads(path.read_text())
+    del told["shaped"]  # as kind 1 wrote it
+    path.write_text(json.dumps(told))
+    np.testing.assert_array_equal(HashedLinear.load(tmp_path).of(batch), before.of(batch))
+    assert not np.array_equal(before.of(batch), fitted(batch).of(batch))
+
+
 def test_growing_forgets_nothing() -> None:
     batch = generated(200)
     model = fitted(batch)
@@ -172,6 +200,12 @@ def test_names_of_no_class_keep_their_column_when_classes_come() -> None:
     model = replace(model, bias=np.array([1.0, 2.0, 3.0], np.float32))
     bigger = grown(model, np.zeros(1 << BITS, np.int64), 1, added=2)
     assert bigger.bias.tolist() == [1.0, 2.0, 1.0, 1.0, 3.0]
+    lifted = grown(
+        replace(model, lift=np.array([0.0, 0.5, 0.2], np.float32)),
+        np.zeros(1 << BITS, np.int64), 1, added=2,
+    )  # fmt: skip
+    assert lifted.lift is not None
+    np.testing.assert_allclose(lifted.lift, [0.0, 0.5, 0.5, 0.5, 0.2], atol=1e-7)
     assert bigger.n_classes == 4
 
 

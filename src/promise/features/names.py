@@ -203,16 +203,7 @@ class Names:
     @cached_property
     def cuts(self) -> IntArray:
         """Where registrable domain and ICANN suffix begin, int32 (n, 2)."""
-        return self._cut(private=False)
-
-    @cached_property
-    def private_cuts(self) -> IntArray:
-        """The same with the list's private rules."""
-        return self._cut(private=True)
-
-    def _cut(self, *, private: bool) -> IntArray:
-        keys, flags = suffix_table(self.suffixes)
-        cut: IntArray = split_names(self.data, self.offsets, keys, flags, private)
+        cut: IntArray = split_names(self.data, self.offsets, *suffix_table(self.suffixes))
         return cut
 
     @property

@@ -46,7 +46,7 @@ class NameParts:
     ) -> Columns:
         """Return the columns with `CUTS`."""
         data, offsets = name_bytes(columns[NAME])
-        cuts = split_names(data, offsets, *suffix_table(self.suffixes), False)
+        cuts = split_names(data, offsets, *suffix_table(self.suffixes))
         return columns.with_columns({CUTS: cuts})
 
     def save(self, folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 The list is the snapshot inside the package `tldextract`; nothing is fetched. Rules of its first
 part (ICANN's) cut names; those of its private part, by which hosts such as `blogspot.com` let
-names to others, are kept beside and change no cut unless asked for.
+names to others, cut none: what such a host's names have in common is theirs to tell.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Suffixes:
     Parameters
     ----------
     icann, private
-        The rules of the two parts, as the list writes them: `com`, `*.ck`, `!www.ck`.
+        The rules of the two parts, as the list writes them: `com`, `*.ck`, `!www.ck`. Names are
+        cut by those of the first alone; the digest is of both.
 
     Examples
     --------
@@ -60,8 +61,6 @@ class Suffixes:
     Parts(subdomain='news', brand='bbc', suffix='co.uk', registrable='bbc.co.uk')
     >>> rules.parts("a.me.blogspot.com").registrable
     'blogspot.com'
-    >>> rules.parts("a.me.blogspot.com", private=True).registrable
-    'me.blogspot.com'
     """
 
     icann: tuple[str, ...]
@@ -77,13 +76,9 @@ class Suffixes:
     def _icann(self) -> frozenset[str]:
         return frozenset(self.icann)
 
-    @cached_property
-    def _all(self) -> frozenset[str]:
-        return self._icann | frozenset(self.private)
-
-    def parts(self, name: str, *, private: bool = False) -> Parts:
+    def parts(self, name: str) -> Parts:
         """Cut one normalised name, by the text of the rules: the readable twin of `split_names`."""
-        rules = self._all if private else self._icann
+        rules = self._icann
         labels = name.split(".")
         start = len(labels) - 1  # without a rule, the last label is the suffix
         for i in range(len(labels)):
@@ -103,11 +98,9 @@ class Suffixes:
     def table(self) -> tuple[Array, Array]:
         """Return the rules as the open-addressed table that `split_names` reads."""
         texts, flags = [], []
-        for rules, shift in ((self.icann, 0), (self.private, 3)):
-            for rule in rules:
-                bit = {"*": WILDCARD, "!": EXCEPTION}.get(rule[0], RULE)
-                texts.append(rule.removeprefix("*.").removeprefix("!").encode("ascii"))
-                flags.append(bit << shift)
+        for rule in self.icann:
+            flags.append({"*": WILDCARD, "!": EXCEPTION}.get(rule[0], RULE))
+            texts.append(rule.removeprefix("*.").removeprefix("!").encode("ascii"))
         raw = [np.frombuffer(text, np.uint8) for text in texts]
         keys = np.array([hash_bytes(data, 0, len(data)) for data in raw], dtype=np.uint64)
         table: tuple[Array, Array] = filled(keys, np.array(flags, dtype=np.uint8))

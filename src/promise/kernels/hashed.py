@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from promise.kernels.compiled import compiled
-from promise.kernels.ngrams import ROOM, terms
+from promise.kernels.ngrams import ROOM, terms_and_shape
 
 Array = npt.NDArray[Any]
 
@@ -30,11 +30,12 @@ def weighed(
     last: int,
     suffix: int,
     bits: int,
+    shaped: bool,
     places: Array,
     found: Array,
 ) -> int:
     """Write the places of one name's weighted terms into `found`; return how many there are."""
-    n, kept = terms(data, first, last, suffix, bits, found), 0
+    n, kept = terms_and_shape(data, first, last, suffix, bits, shaped, found), 0
     for j in range(n):
         place = places[found[j]]
         if place >= 0:
@@ -84,6 +85,7 @@ def learn(
     codes: Array,
     steps: Array,
     bits: int,
+    shaped: bool,
     places: Array,
     weights: Array,
     worth: Array,
@@ -97,6 +99,8 @@ def learn(
     ----------
     rows, codes, steps
         Which names, in this order; the class of each name; the length of each row's step.
+    shaped
+        Whether the shape of a name counts beside its n-grams.
     places
         Bucket to row of `weights`, -1 for a bucket without weights.
     weights, worth, bias
@@ -108,7 +112,7 @@ def learn(
     for i in range(len(rows)):
         row = rows[i]
         first, last = offsets[row], offsets[row + 1]
-        n = weighed(data, first, last, cuts[row, 1], bits, places, found)
+        n = weighed(data, first, last, cuts[row, 1], bits, shaped, places, found)
         scale = margins(found, n, weights, worth, bias, out)
         step = np.float32(steps[i])
         for c in range(k):
@@ -132,6 +136,7 @@ def score(
     cuts: Array,
     rows: Array,
     bits: int,
+    shaped: bool,
     places: Array,
     weights: Array,
     worth: Array,
@@ -145,7 +150,7 @@ def score(
     for i in range(len(rows)):
         row = rows[i]
         first, last = offsets[row], offsets[row + 1]
-        n = weighed(data, first, last, cuts[row, 1], bits, places, found)
+        n = weighed(data, first, last, cuts[row, 1], bits, shaped, places, found)
         margins(found, n, weights, worth, bias, out)
         for c in range(k):
             shares[row, c] = np.float64(out[c]) / temperature

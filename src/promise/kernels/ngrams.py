@@ -1,4 +1,4 @@
-"""What a name is made of, as hashes: its character n-grams, its public suffix, its words."""
+"""What a name is made of, as hashes: its n-grams, its public suffix, its words, its shape."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy.typing as npt
 
 from promise.kernels.compiled import compiled
 from promise.kernels.ngrams_names import hash_bytes, scrambled
+from promise.kernels.ngrams_shape import SHAPES, shape_terms
 
 Array = npt.NDArray[Any]
 
 SHORTEST, LONGEST = 2, 6
 """Lengths of the n-grams, in characters, the marks of beginning and end counted."""
 
-ROOM = (LONGEST - SHORTEST + 1) * 256 + 256
+ROOM = (LONGEST - SHORTEST + 1) * 256 + 256 + SHAPES
 """No name has more terms: 253 characters and two marks, each the start of five n-grams."""
 
 _BEGIN, _END, _DOT, _DASH = 60, 62, 46, 45
@@ -71,13 +72,24 @@ def terms(data: Array, first: int, last: int, suffix: int, bits: int, found: Arr
 
 
 @compiled
+def terms_and_shape(
+    data: Array, first: int, last: int, suffix: int, bits: int, shaped: bool, found: Array
+) -> int:
+    """Write the buckets of one name's terms, those of its shape behind them where it counts."""
+    n = terms(data, first, last, suffix, bits, found)
+    if shaped:
+        n = shape_terms(data, first, last, suffix, bits, found, n)
+    return int(n)
+
+
+@compiled
 def count_terms(
     data: Array, offsets: Array, cuts: Array, rows: Array, bits: int, counts: Array
 ) -> None:
-    """Add to `counts`, int64 (2 ** bits,), how often each bucket occurs in these rows."""
+    """Add to `counts`, int64 (2 ** bits,), how often each bucket occurs, shapes included."""
     found = np.empty(ROOM, np.int64)
     for row in rows:
         first, last = offsets[row], offsets[row + 1]
-        n = terms(data, first, last, cuts[row, 1], bits, found)
+        n = terms_and_shape(data, first, last, cuts[row, 1], bits, True, found)
         for j in range(n):
             counts[found[j]] += 1

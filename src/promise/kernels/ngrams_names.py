@@ -17,9 +17,6 @@ Array = npt.NDArray[Any]
 RULE, WILDCARD, EXCEPTION = 1, 2, 4
 """What the suffix table says of a suffix; a wildcard stands at the suffix that it extends."""
 
-PRIVATE = 8
-"""Added to a rule of the list's private part, by which hosts let names to others."""
-
 PLAIN, OTHER = 0, 1
 """What `clean` found: a name, or something to be read with care."""
 
@@ -139,9 +136,7 @@ def filled(keys: Array, flags: Array) -> tuple[Array, Array]:
 
 
 @compiled
-def split_one(
-    data: Array, first: int, last: int, keys: Array, flags: Array, private: bool
-) -> tuple[int, int]:
+def split_one(data: Array, first: int, last: int, keys: Array, flags: Array) -> tuple[int, int]:
     """Return where the registrable domain and the public suffix of one name begin.
 
     The algorithm of publicsuffix.org: the longest matching rule, exceptions before all, and the
@@ -156,10 +151,6 @@ def split_one(
             continue
         start = i + 1
         found = int(looked_up(keys, flags, scrambled(h) | np.uint64(1)))
-        if not private:
-            found &= 7
-        else:
-            found = (found & 7) | (found >> 3)
         if found & EXCEPTION:
             suffix, below = parent, start
             break
@@ -177,12 +168,12 @@ def split_one(
 
 
 @compiled
-def split_names(data: Array, offsets: Array, keys: Array, flags: Array, private: bool) -> Array:
+def split_names(data: Array, offsets: Array, keys: Array, flags: Array) -> Array:
     """Return `split_one` of every name: int32 (n, 2)."""
     n = len(offsets) - 1
     found = np.empty((n, 2), np.int32)
     for i in range(n):
-        below, suffix = split_one(data, offsets[i], offsets[i + 1], keys, flags, private)
+        below, suffix = split_one(data, offsets[i], offsets[i + 1], keys, flags)
         found[i, 0], found[i, 1] = below, suffix
     return found
 

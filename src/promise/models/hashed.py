@@ -3,7 +3,8 @@
 Terms are hashed into `2 ** BITS` buckets (Weinberger et al. 2009, without their signs: the buckets
 are so many that hardly two terms meet). The buckets that occur most often carry weights. Learning
 is stochastic gradient descent on the squared hinge loss of each class against all others, row after
-row, with steps that fall linearly to zero; a temperature turns margins into probabilities.
+row, with steps that fall linearly to zero. Rare classes are then raised a little (the logit
+adjustment of Menon et al. 2021), and a temperature turns margins into probabilities.
 """
 
 from __future__ import annotations
@@ -105,12 +106,16 @@ class HashedLinear:
         the probabilities of a row sum to less than one.
     temperature
         Softens (above 1) or sharpens the probabilities.
+    lift
+        Added to each margin when names are answered, float32 (k,): the rarer a class, the more.
+    shaped
+        Whether the shape of a name counts beside its n-grams; versions of kind 1 had none.
     kept
         A sample of all names it was made from, so that updates forget nothing.
     """
 
     kind: ClassVar[str] = "hashed"
-    kind_version: ClassVar[int] = 1
+    kind_version: ClassVar[int] = 2
     buckets: IntArray
     weights: FloatArray
     worth: FloatArray
@@ -118,6 +123,13 @@ class HashedLinear:
     n_classes: int
     temperature: float = 1.0
     kept: Kept | None = None
+    lift: FloatArray | None = None
+    shaped: bool = True
+
+    @cached_property
+    def offset(self) -> FloatArray:
+        """What is added to each margin when names are answered, float32 (k,)."""
+        return self.bias if self.lift is None else self.bias + self.lift
 
     @cached_property
     def places(self) -> IntArray:
@@ -150,8 +162,8 @@ class HashedLinear:
 
         def score(some: IntArray) -> None:
             kernel.score(
-                data, offsets, cuts, some, BITS, self.places,
-                self.weights, self.worth, self.bias, self.temperature, shares,
+                data, offsets, cuts, some, BITS, self.shaped, self.places,
+                self.weights, self.worth, self.offset, self.temperature, shares,
             )  # fmt: skip
 
         if len(rows) < SHARED:
@@ -186,7 +198,7 @@ class HashedLinear:
                 left = 1.0 - (done + np.arange(len(order))) / max(1, n_rows)
                 kernel.learn(
                     batch.data, batch.offsets, batch.cuts, order, batch.codes,
-                    terms.step * np.maximum(left, 0.0), BITS, self.places,
+                    terms.step * np.maximum(left, 0.0), BITS, self.shaped, self.places,
                     weights, self.worth, bias,
                 )  # fmt: skip
                 done, number = done + len(order), number + 1
@@ -196,7 +208,10 @@ class HashedLinear:
         """Write the arrays as `.npy` and the rest as JSON."""
         for name in ("buckets", "weights", "worth", "bias"):
             np.save(folder / f"{name}.npy", getattr(self, name))
-        told = {"n_classes": self.n_classes, "temperature": self.temperature, "bits": BITS}
+        if self.lift is not None:
+            np.save(folder / "lift.npy", self.lift)
+        told = {"n_classes": self.n_classes, "temperature": self.temperature, "bits": BITS,
+                "shaped": self.shaped}  # fmt: skip
         (folder / "hashed.json").write_text(json.dumps(told), encoding="utf-8")
         if self.kept is not None:
             for name, array in zip(_KEPT, (*self.kept.batch, self.kept.sides), strict=True):
@@ -217,8 +232,14 @@ class HashedLinear:
         if (folder / "kept_sides.npy").is_file():
             *batch, sides = (np.load(folder / f"kept_{name}.npy") for name in _KEPT)
             kept = Kept(Batch(*batch), sides)
+        lift = folder / "lift.npy"
         return cls(
-            **arrays, n_classes=told["n_classes"], temperature=told["temperature"], kept=kept
+            **arrays,
+            n_classes=told["n_classes"],
+            temperature=told["temperature"],
+            kept=kept,
+            lift=np.load(lift) if lift.is_file() else None,
+            shaped=told.get("shaped", False),
         )
 
 

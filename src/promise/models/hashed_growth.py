@@ -60,8 +60,12 @@ def grown(model: HashedLinear, counts: IntArray, n_rows: int, added: int) -> Has
     bias[:k], bias[k + added :] = model.bias[:k], model.bias[k:]
     if added:  # a class that nobody has seen is no likelier than the least likely one
         bias[k : k + added] = model.bias[:k].min()
+    lift = model.lift
+    if lift is not None:  # and is raised like the rarest
+        lift = np.concatenate([lift[:k], np.full(added, lift[:k].max(), np.float32), lift[k:]])
     return replace(
         model,
+        lift=lift,
         buckets=np.concatenate([model.buckets, buckets]),
         worth=np.concatenate([model.worth, worth]),
         weights=weights,

@@ -107,6 +107,7 @@ def test_what_cannot_be_learned_is_refused_in_words(
     assert "row 0 is ip" in refused(no_names, tmp_path / "e")
 
 
+@pytest.mark.slow
 def test_rows_that_are_no_names_are_counted(tmp_path: Path) -> None:
     rows = name_table(200, n_classes=2)
     domains = [*rows["domain"].to_pylist(), "10.0.0.1", "a..b", "", "fine.com"]

@@ -21,6 +21,7 @@ def answers(outcome: Outcome, names: list[str]) -> Columns:
     return outcome.pipeline.predict(Columns({"domain": np.array(names, dtype=object)}))
 
 
+@pytest.mark.slow
 def test_each_split_is_told_beside_its_baselines(outcome: Outcome) -> None:
     splits = outcome.details["splits"]
     assert next(iter(splits)) == "registrable"
@@ -43,6 +44,7 @@ def test_a_version_keeps_its_digits(outcome: Outcome, tmp_path: Path) -> None:
     assert golden_difference(load_pipeline(tmp_path), tmp_path) == 0.0
 
 
+@pytest.mark.slow
 def test_another_split_is_another_metric_of_the_same_model(
     rows: pa.Table, outcome: Outcome, tmp_path: Path
 ) -> None:
@@ -60,6 +62,7 @@ def test_what_is_no_name_is_unknown(outcome: Outcome) -> None:
     assert found["probability"].sum() == 0.0
 
 
+@pytest.mark.slow
 def test_given_rules_answer_and_say_so(rows: pa.Table, tmp_path: Path) -> None:
     path = tmp_path / "rules.txt"
     path.write_text("special.example category_03\n")
@@ -72,6 +75,7 @@ def test_given_rules_answer_and_say_so(rows: pa.Table, tmp_path: Path) -> None:
     assert set(found["alternatives"][0]).isdisjoint({"category_03"})
 
 
+@pytest.mark.slow
 def test_background_names_are_learned_as_unknown(rows: pa.Table, tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     letters = np.array(list("qxwyj0123456789"))
@@ -91,12 +95,14 @@ def test_background_names_are_learned_as_unknown(rows: pa.Table, tmp_path: Path)
         train(rows, tmp_path / "few", options={"background": str(path)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", ["1", "x", "-0.1"])
 def test_a_wrong_share_is_refused(rows: pa.Table, tmp_path: Path, share: str) -> None:
     with pytest.raises(ConfigError, match="expected a share"):
         train(rows, tmp_path, options={"reject": share})
 
 
+@pytest.mark.slow
 def test_answers_go_up_where_the_class_is_unsure(tmp_path: Path) -> None:
     rows = name_table(1_500, n_classes=4)
     labels = rows["category"].to_pylist()
@@ -115,6 +121,7 @@ def test_answers_go_up_where_the_class_is_unsure(tmp_path: Path) -> None:
         assert (found["confidence"][unsure] < policy.threshold).all()
 
 
+@pytest.mark.slow
 def test_columns_are_found_or_asked_for(rows: pa.Table, tmp_path: Path) -> None:
     three = rows.append_column("note", pa.array(["x", "y"] * (len(rows) // 2)))
     assert train(three, tmp_path / "named").pipeline.task.label == "category"

@@ -41,6 +41,7 @@ def updated(parent: Path, rows: pa.Table, work: Path, **terms: object) -> Outcom
     return train(rows, work, start=parent, **terms)
 
 
+@pytest.mark.slow
 def test_an_update_knows_old_and_new_classes(parent: Path, tmp_path: Path) -> None:
     new = ROWS.filter(pa.array(~_old()))
     child = updated(parent, new, tmp_path / "a")
@@ -57,6 +58,7 @@ def test_an_update_knows_old_and_new_classes(parent: Path, tmp_path: Path) -> No
         assert part["accuracy"] > full["accuracy"] - 0.03, split
 
 
+@pytest.mark.slow
 def test_an_update_can_be_updated(parent: Path, tmp_path: Path) -> None:
     new = ROWS.filter(pa.array(~_old()))
     child = updated(parent, new.slice(0, 300), tmp_path / "a")
@@ -68,6 +70,7 @@ def test_an_update_can_be_updated(parent: Path, tmp_path: Path) -> None:
     assert second.metrics["accuracy"] > 0.7
 
 
+@pytest.mark.slow
 def test_an_update_that_harms_is_refused(parent: Path, tmp_path: Path) -> None:
     old = ROWS.filter(pa.array(_old()))
     labels = old["category"].to_pylist()
@@ -81,6 +84,7 @@ def test_another_preset_cannot_be_updated(parent: Path, tmp_path: Path) -> None:
         updated(parent, ROWS, tmp_path, split="brnd")
 
 
+@pytest.mark.slow
 def test_an_update_keeps_its_parents_terms(parent: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="an update keeps its parent's"):
         updated(parent, ROWS, tmp_path / "a", options={"background": "names.txt"})
@@ -102,6 +106,7 @@ def test_the_last_resort_of_an_update_is_of_old_and_new_names(parent: Path, tmp_
     assert min(prior) > 0.05
 
 
+@pytest.mark.slow
 def test_few_new_names_of_a_known_class_leave_sealed_brands_sealed(
     parent: Path, tmp_path: Path
 ) -> None:
@@ -120,6 +125,7 @@ def test_few_new_names_of_a_known_class_leave_sealed_brands_sealed(
     assert (kept.sides == split.sides(names_of(kept.batch))).all()
 
 
+@pytest.mark.slow
 def test_known_brands_tell_nothing_of_how_sure_new_ones_are(
     parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,8 +18,9 @@ from promise.workloads.domains.naming import UNKNOWN
 from promise.workloads.domains.parts import Part, taken_names
 from promise.workloads.domains.split import RULES, SIDE_OF, TRAIN, NameSplit, Rule
 
-JUDGED = 200_000
-"""At most so many sealed names of a kind are judged, the first by hash."""
+JUDGED, LEAST_JUDGED = 200_000, 2_000
+CELLS = 20_000_000
+"""At most so many probabilities of a kind are kept (160 MB): of many classes fewer names."""
 
 COVERAGES = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 BLOCK = 4096
@@ -95,16 +96,31 @@ def suffix_hash(part: Part) -> Array:
 
 
 def judge(pipeline: Pipeline, parts: Iterable[Part], suffixes: Suffixes) -> dict[Rule, Judged]:
-    """Answer the sealed names of each kind as they would be answered when served."""
+    """Answer the sealed names of each kind as they would be answered when served.
+
+    At most `most_judged` of a kind are, the first by hash.
+    """
     found: dict[Rule, list[Judged]] = {rule: [] for rule in RULES}
-    seen = dict.fromkeys(RULES, 0)
+    answer, seen = pipeline.task.answer, dict.fromkeys(RULES, 0)
+    most = most_judged(answer.n_classes) if isinstance(answer, Class) else JUDGED
     for part in parts:
         for rule in RULES:
-            rows = np.flatnonzero(part.sides == SIDE_OF[rule])[: JUDGED - seen[rule]]
+            rows = np.flatnonzero(part.sides == SIDE_OF[rule])[: most - seen[rule]]
             seen[rule] += len(rows)
             for first in range(0, len(rows), BLOCK):
                 found[rule].append(_judged(pipeline, part, rows[first : first + BLOCK], suffixes))
     return {rule: joined(pieces) for rule, pieces in found.items() if pieces}
+
+
+def most_judged(n_classes: int) -> int:
+    """Return how many sealed names of a kind are judged at most.
+
+    Examples
+    --------
+    >>> most_judged(42), most_judged(1_000), most_judged(10_000)
+    (200000, 20000, 2000)
+    """
+    return max(LEAST_JUDGED, min(JUDGED, CELLS // n_classes))
 
 
 def _judged(pipeline: Pipeline, part: Part, rows: IntArray, suffixes: Suffixes) -> Judged:

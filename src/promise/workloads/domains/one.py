@@ -85,7 +85,7 @@ class OneName:
                 rules, suffix = self.rules.rules, data[start:].tobytes().decode("ascii")
                 codes, sure = rules.codes[rule - 1 : rule], rules.sure[rule - 1 : rule]
                 return Seen(ruled_shares(codes, sure, k), 1, rules.told(rule - 1, suffix))
-        cuts = split_names(data, offsets, *self.suffixes, False)
+        cuts = split_names(data, offsets, *self.suffixes)
         shares = np.zeros((1, len(self.score.bias)))
         self.score.write(data, offsets, cuts, _FIRST, shares)
         return Seen(np.ascontiguousarray(shares[:, :k]), 0, None)

@@ -74,6 +74,7 @@ def fit_default(ground: Ground, tell: Tell) -> tuple[Pipeline, dict[str, Any]]:
         tune=held_out(parts_of(spool), TUNE),
         of_no_class=None if background is None else background.held,
         rejected=rejected_of(ground.order),
+        counts=ground.learned if beside is None else np.append(ground.learned, len(beside.codes)),
     )
     rules = candidates(joined_endings(ground.found.endings))
     fitted = finish(model, rules, rules_of(ground.order, ground.classes), evidence)
@@ -84,7 +85,9 @@ def fit_default(ground: Ground, tell: Tell) -> tuple[Pipeline, dict[str, Any]]:
     parts = chain(parts_of(spool), () if background is None else [background.part])
     if background is not None:
         fitted.told["unknown"]["background_left_out"] = background.overlap
-    final = replace(model, temperature=fitted.score.temperature, kept=sample(parts))
+    settled = fitted.score
+    calibrated = replace(model, temperature=settled.temperature, lift=settled.lift)
+    final = replace(calibrated, kept=sample(parts))
     fitted = replace(fitted, score=final)
     return assembled(ground, fitted, levels_of(ground)), {**fitted.told, "passes": terms.passes}
 

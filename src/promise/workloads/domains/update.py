@@ -105,7 +105,12 @@ def update_names(source: Source, order: Order, tell: Tell, watch: MemoryWatch) -
     pipeline, told = _updated(ground, parent, old, len(added), tell)
     tell("judging")
     suffixes = Suffixes.learned(_without(chain(parts_of(spool), [old])), len(classes))
-    judged = judge(pipeline, chain(parts_of(spool), [old]), suffixes)
+    both = judge(pipeline, parts_of(spool), suffixes), judge(pipeline, [old], suffixes)
+    judged = {
+        rule: joined([one[rule] for one in both if rule in one])
+        for rule in RULES
+        if any(rule in one for one in both)
+    }
     gates = _gates(parent, judged, ground)
     told |= {"update": {"parent_classes": len(parent.classes), "new_classes": list(added),
                         "gates": gates}}  # fmt: skip
