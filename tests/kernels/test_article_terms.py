@@ -53,10 +53,49 @@ def test_rows_have_length_one_and_do_not_depend_on_their_neighbours() -> None:
         np.testing.assert_array_equal(alone.toarray()[0], whole[row].toarray()[0])
 
 
+@pytest.mark.parametrize("n", [5, 2_100])
+def test_all_rows_are_weighed_in_parts_as_they_are_at_once(
+    n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("promise.models.text_terms._TEXTS", 2 if n == 5 else 900)
+    texts = [TEXTS[row % 5] + f" n{row % 1_700}" for row in range(n)]
+    counted = count(texts, grams=True)
+    whole = Terms.fit(counted, np.arange(n), grams=True)
+    terms, rows = Terms.fit_weighed(texts, grams=True)
+    np.testing.assert_array_equal(terms.buckets, whole.buckets)
+    np.testing.assert_array_equal(terms.worth, whole.worth)
+    expected = whole.weighed(counted)
+    np.testing.assert_array_equal(rows.indptr, expected.indptr)
+    np.testing.assert_array_equal(rows.indices, expected.indices)
+    np.testing.assert_array_equal(rows.data, expected.data)
+
+
 def test_unknown_terms_are_passed_over() -> None:
     terms = Terms.fit(count(["oil price"], grams=False), np.array([0]), grams=False)
     assert terms.n_features == 3
     assert terms.transform(["oil tanker"]).nnz == 1
+
+
+def test_weights_of_frequent_terms_are_scikit_learns() -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    rng = np.random.default_rng(4)
+    words = np.array([f"w{i}" for i in range(80)])
+    texts = ["all " + " ".join(rng.choice(words, 25)) for _ in range(40)]
+    counted = count(texts, grams=False)
+    terms = Terms.fit(counted, np.arange(40), grams=False, least=2, most_texts=36)
+    theirs = TfidfVectorizer(
+        ngram_range=(1, 2), min_df=2, max_df=0.9, sublinear_tf=True, token_pattern=r"\w+"
+    )
+    expected, found = theirs.fit_transform(texts), terms.transform(texts)
+    assert found.shape == expected.shape
+    # Columns have another order; products between rows do not depend on it.
+    np.testing.assert_allclose(
+        (found @ found.T).toarray(), (expected @ expected.T).toarray(), atol=1e-5
+    )
+    few = Terms.fit(counted, np.arange(40), grams=False, most_terms=5)
+    assert few.n_features == 5
+    assert few.transform(["all"]).nnz == 1
 
 
 def test_support_vectors_are_scikit_learns() -> None:

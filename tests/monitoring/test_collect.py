@@ -28,6 +28,7 @@ from promise.rollout.outcomes import outcomes_of
 from promise.state.files import write_json
 
 
+@pytest.mark.slow
 def test_lines_are_counted_once_in_the_frozen_bins(house: House) -> None:
     house.register()
     log = house.log()
@@ -56,6 +57,7 @@ def test_lines_are_counted_once_in_the_frozen_bins(house: House) -> None:
     assert judged["age"].n == 4200
 
 
+@pytest.mark.slow
 def test_labels_join_their_answers_and_the_newest_value_counts_once(house: House) -> None:
     house.register()
     log = house.log()
@@ -76,6 +78,7 @@ def test_labels_join_their_answers_and_the_newest_value_counts_once(house: House
     assert np.asarray(seen[0].payload["output"]).shape == (BLOCK_ROWS, 2)
 
 
+@pytest.mark.slow
 def test_a_label_may_come_before_its_line_and_joins_the_shadow_too(house: House) -> None:
     house.register()
     house.register()
@@ -144,6 +147,7 @@ def test_numbers_are_joined_as_numbers_and_declared_groups_are_kept(embedded: Ho
     assert embedded.counted()[SCORE] == 4
 
 
+@pytest.mark.slow
 def test_two_homes_on_one_host_are_two_machines(house: House) -> None:
     """They share the database and the log, and neither takes the other's away."""
     house.register()
@@ -163,6 +167,7 @@ def test_two_homes_on_one_host_are_two_machines(house: House) -> None:
     assert len({one.key.partition(":")[0] for one in seen}) == 2
 
 
+@pytest.mark.slow
 def test_each_machine_collects_its_own(house: House) -> None:
     house.register()
     logs = [PredictionLog(house.settings.records, f"{m}.0", clock=house.clock) for m in "ab"]
@@ -181,6 +186,7 @@ def test_each_machine_collects_its_own(house: House) -> None:
     assert house.counted()["age"] == 100
 
 
+@pytest.mark.slow
 def test_a_label_is_taken_at_once_anywhere_and_its_owner_is_noted_later(house: House) -> None:
     """Two machines share the database; only the first one answered, and only it can know."""
     house.register()
@@ -206,6 +212,7 @@ def test_a_label_is_taken_at_once_anywhere_and_its_owner_is_noted_later(house: H
     assert elsewhere.add([{"prediction_id": ids[0], "label": "yes"}])[0].unchanged
 
 
+@pytest.mark.slow
 def test_reading_on_gives_what_reading_all_gives(house: House) -> None:
     """Labels come late, twice, changed and taken back, while answers go on."""
     house.register()
@@ -261,6 +268,7 @@ def test_a_long_backlog_is_read_in_parts(embedded: House) -> None:
     assert embedded.counted()["age"] == 300
 
 
+@pytest.mark.slow
 def test_rows_tell_their_arm_and_time_and_drift_is_cut_where_a_stage_began(house: House) -> None:
     for _ in range(2):
         house.register()

@@ -24,6 +24,7 @@ from promise.records.predictions import PredictionLog
 from promise.state.database import Database
 
 
+@pytest.mark.slow
 def test_two_collectors_of_one_machine_do_not_count_twice(embedded: House) -> None:
     embedded.register()
     log = PredictionLog(
@@ -57,6 +58,7 @@ def test_two_collectors_of_one_machine_do_not_count_twice(embedded: House) -> No
     assert embedded.outcomes() == [1.0] * 500
 
 
+@pytest.mark.slow
 def test_a_lost_index_is_made_again_and_doubles_nothing(house: House) -> None:
     house.register()
     log = house.log()

@@ -50,6 +50,7 @@ def note(log: SeenLog, names: tuple[str, ...], values: list[float], version: int
         log.note("guard", f"p{number}", "event", event.packed(), {}, version=version, vector=vector)
 
 
+@pytest.mark.slow
 def test_served_features_are_counted_in_the_frozen_bins(
     house: House, names: tuple[str, ...]
 ) -> None:

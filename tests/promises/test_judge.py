@@ -282,6 +282,7 @@ def test_perfect_order_of_few_rows_is_no_proof() -> None:
     assert judge_metric(promise, BINARY, y, output, peeking=False).status == "UNKNOWN"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peeking", [True, False])
 def test_a_calibrated_model_is_not_accused_of_the_noise_in_its_bins(peeking: bool) -> None:
     promise, rng, accused = Promise("q", "ece", at_most=0.05), np.random.default_rng(6), 0

@@ -255,6 +255,7 @@ def test_a_promise_is_called_by_letters_and_digits(tmp_path: Path, key: str, why
             read_model_file(path)
 
 
+@pytest.mark.slow
 @given(st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True))
 def test_every_such_name_is_taken(key: str) -> None:
     read = model_file({"promises": {key: {"that": "memory", "at_most": "8GB"}}}, "here")

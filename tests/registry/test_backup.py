@@ -141,6 +141,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]
         yield settings
 
 
+@pytest.mark.slow
 def test_either_database_comes_back_into_either(
     source: Settings, target: Settings, tmp_path: Path
 ) -> None:
@@ -207,6 +208,7 @@ def test_an_installation_in_use_is_not_replaced_unasked(tmp_path: Path) -> None:
     assert Registry.open(target).lifecycle.epoch() > epoch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["blob", "missing", "index", "half", "newer", "newer room"])
 def test_a_damaged_or_newer_backup_changes_nothing(tmp_path: Path, harm: str) -> None:
     source, target = settings_of(tmp_path / "source"), settings_of(tmp_path / "target")
@@ -274,6 +276,7 @@ def test_what_is_not_brought_back_leaves_the_prediction_log_alone(tmp_path: Path
     assert [path.read_text() for path in target.records.iterdir()] == ["ours"]
 
 
+@pytest.mark.slow
 def test_a_table_of_others_in_a_shared_database_is_left_alone(
     target: Settings, tmp_path: Path
 ) -> None:

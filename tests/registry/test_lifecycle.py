@@ -168,6 +168,7 @@ def race(url: str, rounds: int, who: int) -> None:
     life.database.close()
 
 
+@pytest.mark.slow
 def test_four_processes_that_race_make_one_chain(life: Lifecycle) -> None:
     context = multiprocessing.get_context("fork")
     url = life.database.url
@@ -196,6 +197,7 @@ POINTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_leaves_a_transition_whole_or_absent(point: str, life: Lifecycle) -> None:
     worker = multiprocessing.get_context("fork").Process(
@@ -241,6 +243,7 @@ def test_a_route_comes_back_from_its_json(route: Route) -> None:
     assert all(route.role(version) is not None for version in route.loaded)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(-7200, 7200), min_size=1, max_size=8), st.integers(-8000, 60_000))
 def test_the_past_is_what_was_committed_by_then(steps_s: list[int], asked_s: int) -> None:
     clock = ManualClock()

@@ -238,6 +238,7 @@ def test_metrics_carry_their_interval(registry: Registry) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_absent_server_is_told_at_once(registry: Registry) -> None:
     with pytest.raises(StateError, match="no MLflow answers"):
         import_model("models:/a/1", registry=registry, name="a", tracking_uri="http://127.0.0.1:9")

@@ -64,6 +64,7 @@ def register(url: str, artifacts: Path, write, times: int, who: int) -> None:
     registry.database.close()
 
 
+@pytest.mark.slow
 def test_four_processes_register_without_gap_or_mix(registry: Registry, write) -> None:
     context = multiprocessing.get_context("fork")
     arguments = (registry.database.url, registry.artifacts, write, 4)
@@ -186,6 +187,7 @@ def register_until_killed(url: str, artifacts: Path, write, point: str) -> None:
         registry.register("churn", write(str(turn)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["inserted", "published"])
 def test_a_kill_leaves_a_version_whole_or_absent(registry: Registry, write, point: str) -> None:
     registry.register("churn", write("before"))

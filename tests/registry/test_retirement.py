@@ -34,6 +34,7 @@ def three(registry: Registry, write) -> Registry:
     return registry
 
 
+@pytest.mark.slow
 def test_a_retired_version_is_archived_after_thirty_days(
     three: Registry, clock: ManualClock
 ) -> None:
@@ -98,6 +99,7 @@ def test_an_archived_version_comes_back_only_with_its_files(
     assert not folder.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("route", "said"),
     [
@@ -149,6 +151,7 @@ def sweep_until_killed(url: str, artifacts: Path, clock: ManualClock) -> None:
     Registry(Database(url), artifacts, clock).sweep()
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_after_a_kill(three: Registry, clock: ManualClock) -> None:
     for number in (1, 2):
         three.retire(f"churn@{number}", "old")

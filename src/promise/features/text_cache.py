@@ -148,6 +148,11 @@ class TextCache:
             return np.zeros((0, size), np.float32)
         return np.stack([rows[key] for key in keys])
 
+    def lacking(self, texts: Sequence[str]) -> int:
+        """Return how many different ones of the texts would have to be computed."""
+        keys = {self.key(self.normalise(text)) for text in texts}
+        return len(keys) - len(self.store.get_many(list(keys)))
+
     def _count(self, n: int, lacking: int) -> None:
         self.misses += lacking
         self.hits += n - lacking

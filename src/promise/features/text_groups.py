@@ -69,8 +69,11 @@ class Group(Protocol):
         """The group's name."""
         ...
 
-    def fit(self, articles: Columns | Reading, labels: Any, job: Job) -> FittedGroup:
-        """Learn; groups that look at labels are made honest by `Crossfit`."""
+    def fit(self, articles: Columns | Reading, labels: Any, job: Job) -> FittedGroup | None:
+        """Learn; None where the articles hold nothing to learn from.
+
+        Groups that look at labels are made honest by `Crossfit`.
+        """
         ...
 
 
@@ -158,7 +161,7 @@ class TextGroups:
 def fit_groups(
     groups: Sequence[Group], articles: Columns | Reading, labels: Any, job: Job
 ) -> TextGroups:
-    """Learn groups from articles that are read once.
+    """Learn groups from articles that are read once; those that find nothing are left out.
 
     Parameters
     ----------
@@ -166,4 +169,5 @@ def fit_groups(
         One class for each article, or a list of several.
     """
     reading, members = Reading.of(articles), TextLabels.of(labels)
-    return TextGroups(tuple(group.fit(reading, members, job.child(group.name)) for group in groups))
+    fitted = (group.fit(reading, members, job.child(group.name)) for group in groups)
+    return TextGroups(tuple(group for group in fitted if group is not None))

@@ -57,7 +57,7 @@ def language(text: str) -> str | None:
     letters = len(_LETTER.findall(sample))
     if not letters:
         return None
-    for code, script in _SCRIPTS.items():
+    for code, script in () if sample.isascii() else _SCRIPTS.items():
         # Kana and Ukrainian letters are a few among shared ones, other scripts most of a text.
         enough = {"ja": 0.1, "uk": 0.02}.get(code, 0.4)
         if len(script.findall(sample)) >= enough * letters:

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from promise.data.columns import Array, Columns, IntArray
 from promise.features.text import BODY, SOURCE, TITLE, clean, text_or_none
@@ -215,4 +216,21 @@ class Lexicon:
     def find(self, hashes: Array) -> IntArray:
         """Return each word's number in the list, -1 where it is not in it, int32."""
         found: IntArray = number_terms(hashes, *self.table)
+        return found
+
+    def counts(self, hashes: Array, ends: IntArray) -> csr_matrix:
+        """Return how often each listed word occurs in each text, float64 (n, m).
+
+        Parameters
+        ----------
+        hashes, ends
+            Text `i` has the words `hashes[ends[i]:ends[i + 1]]`.
+        """
+        numbers = self.find(hashes)
+        rows = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
+        known = numbers >= 0
+        bounds = np.concatenate([[0], np.cumsum(np.bincount(rows[known], minlength=len(ends) - 1))])
+        ones = np.ones(int(bounds[-1]))
+        found = csr_matrix((ones, numbers[known], bounds), (len(ends) - 1, len(self)))
+        found.sum_duplicates()
         return found

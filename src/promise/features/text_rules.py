@@ -14,7 +14,6 @@ from promise.data.columns import Columns, FloatArray
 from promise.errors import ConfigError
 from promise.features.text import clean
 from promise.features.text_reading import Lexicon, Reading, Words
-from promise.features.text_tfidf import counted
 from promise.job import Job
 from promise.kernels.model_files import load_state, save_state
 
@@ -68,7 +67,7 @@ class FittedRules:
         total = np.zeros((len(reading), self.n_features))
         for length, (lexicon, belongs) in self._cues.items():
             hashes, ends = reading.words.runs(length, length)
-            total += counted(lexicon.find(hashes), ends, len(lexicon)) @ belongs
+            total += lexicon.counts(hashes, ends) @ belongs
         scores: FloatArray = np.log1p(total).astype(np.float32)
         return scores
 

@@ -9,16 +9,16 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from promise.data.columns import Columns, FloatArray, IntArray
+from promise.data.columns import Array, Columns, FloatArray, IntArray
 from promise.errors import ConfigError
 from promise.features.text import clean
 from promise.features.text_labels import TextLabels
 from promise.features.text_reading import Lexicon, Reading, Words
-from promise.features.text_tfidf import Terms, Tfidf, counted
 from promise.job import Job
 from promise.kernels.model_files import load_state, save_state
 
 _MOST_WORDS = 20_000  # of the training articles that may become strong words
+_BLOCK = 5_000  # articles whose words are sorted at once
 _RARE = 1.2  # a word of three in ten articles, or of fewer, counts in full
 _PRIOR = 100.0  # articles' worth of belief that a class speaks like all others
 
@@ -53,7 +53,7 @@ class FittedVocabularies:
     def transform(self, articles: Columns | Reading) -> FloatArray:
         """Return float32 (n, n_features): weight per hundred words; 0 for an empty article."""
         read = Reading.of(articles).words
-        counts = counted(self.lexicon.find(read.hashes), read.ends, len(self.lexicon))
+        counts = self.lexicon.counts(read.hashes, read.ends)
         scores = counts @ self.weights
         shares: FloatArray = (100.0 * scores / np.maximum(read.counts, 1)[:, None]).astype(
             np.float32
@@ -109,12 +109,12 @@ class Topics:
     given: Mapping[str, Sequence[str]] | None = None
     n_words: int = 40
 
-    def fit(self, articles: Columns | Reading, labels: Any, job: Job) -> FittedVocabularies:
+    def fit(self, articles: Columns | Reading, labels: Any, job: Job) -> FittedVocabularies:  # noqa: ARG002 — all groups share one signature
         """Learn the vocabularies; where they are given, nothing is learned."""
         if self.given is not None:
             return _given(self.name, self.given, self.n_features)
         reading, members = Reading.of(articles), TextLabels.of(labels)
-        lexicon, strength = strengths(reading, members, job)
+        lexicon, strength = strengths(reading, members)
         slots = shared(members.classes, self.n_features)
         weights = np.zeros((len(lexicon), self.n_features))
         for column, (place, stratum) in enumerate(slots):
@@ -140,10 +140,10 @@ class Keywords:
     n_features: int = 5
     n_words: int = 20
 
-    def fit(self, articles: Columns | Reading, labels: Any, job: Job) -> FittedVocabularies:
+    def fit(self, articles: Columns | Reading, labels: Any, job: Job) -> FittedVocabularies:  # noqa: ARG002 — all groups share one signature
         """Learn the lists."""
         reading, members = Reading.of(articles), TextLabels.of(labels)
-        lexicon, strength = strengths(reading, members, job)
+        lexicon, strength = strengths(reading, members)
         slots = shared(members.classes, self.n_features)
         weights = np.zeros((len(lexicon), self.n_features))
         for column, (place, stratum) in enumerate(slots):
@@ -154,7 +154,7 @@ class Keywords:
 
 
 def strengths(
-    reading: Reading, labels: TextLabels, job: Job, min_texts: int = 2
+    reading: Reading, labels: TextLabels, min_texts: int = 2
 ) -> tuple[Lexicon, FloatArray]:
     """Return how much more each word is a class's than all others': float64 (n_words, n_classes).
 
@@ -162,10 +162,9 @@ def strengths(
     the whole (Monroe, Colaresi and Quinn 2008, equation 22); we count articles, not occurrences,
     so that one long article does not decide.
     """
-    vocabulary = Tfidf(Terms(longest=1), min_texts, most_terms=_MOST_WORDS)
-    lexicon = vocabulary.fit(reading, None, job).lexicon
     read = reading.words
-    present = counted(lexicon.find(read.hashes), read.ends, len(lexicon))
+    lexicon = _common(read, min_texts)
+    present = lexicon.counts(read.hashes, read.ends)
     present.data[:] = 1.0
     inside = (present.T @ labels.member).toarray()  # (n_words, n_classes)
     whole = np.asarray(present.sum(axis=0), dtype=np.float64).reshape(-1, 1)
@@ -180,6 +179,23 @@ def strengths(
     # Words of nearly all articles differ between classes by style, not by topic.
     rare = np.minimum(np.log(max(1, len(reading)) / whole), _RARE)
     return lexicon, rare * ratio / np.sqrt(1.0 / yes_in + 1.0 / yes_out)
+
+
+def _common(read: Words, min_texts: int) -> Lexicon:
+    """List the words of so many articles or more, those of most articles first."""
+    known: Array = np.empty(0, np.uint64)
+    texts: IntArray = np.empty(0, np.int64)
+    for first in range(0, len(read), _BLOCK):
+        last = min(first + _BLOCK, len(read))
+        words = slice(read.ends[first], read.ends[last])
+        found, codes = np.unique(read.hashes[words], return_inverse=True)
+        rows = np.repeat(np.arange(last - first), np.diff(read.ends[first : last + 1]))
+        cells = np.unique(codes.astype(np.int64) * (last - first) + rows)
+        inside = np.bincount(cells // (last - first), minlength=len(found))
+        known, codes = np.unique(np.concatenate([known, found]), return_inverse=True)
+        texts = np.bincount(codes, np.concatenate([texts, inside]), len(known)).astype(np.int64)
+    known, texts = known[texts >= min_texts], texts[texts >= min_texts]
+    return Lexicon(known[np.lexsort((known, -texts))[:_MOST_WORDS]])
 
 
 def shared(classes: tuple[str, ...], n_columns: int) -> list[tuple[int, int]]:

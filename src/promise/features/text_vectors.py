@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from promise.data.columns import Columns, FloatArray
 from promise.features.text_reading import Lexicon, Reading, Words
-from promise.features.text_tfidf import counted
 from promise.job import Job
 from promise.models.encoder import Encoder, open_encoder
 from promise.models.words import WordVectors, learn_words
@@ -43,7 +41,7 @@ class FittedWordEmbeddings:
     def transform(self, articles: Columns | Reading) -> FloatArray:
         """Return float32 (n, n_features); zeros where no word is known."""
         words = Reading.of(articles).words
-        counts: csr_matrix = counted(self.lexicon.find(words.hashes), words.ends, len(self.lexicon))
+        counts = self.lexicon.counts(words.hashes, words.ends)
         total = np.asarray(counts.sum(axis=1)).reshape(-1, 1)
         sums = counts @ self.vectors.vectors.astype(np.float64)
         means: FloatArray = (sums / np.maximum(total, 1.0)).astype(np.float32)
@@ -86,20 +84,20 @@ class WordEmbeddings:
         articles: Columns | Reading,
         labels: Any,  # noqa: ARG002 — all groups share one signature
         job: Job,
-    ) -> FittedWordEmbeddings:
-        """Learn the vectors.
+    ) -> FittedWordEmbeddings | None:
+        """Learn the vectors; None where no word comes often enough.
 
         Raises
         ------
         MissingExtra
             Without gensim.
-        DataError
-            When no word comes often enough.
         """
         words = Reading.of(articles).words
         if len(words) > self.most_articles:
             drawn = job.child("articles").rng().permutation(len(words))[: self.most_articles]
             words = words.take(np.sort(drawn))
+        if np.unique(words.hashes, return_counts=True)[1].max(initial=0) < self.min_count:
+            return None
         vectors = learn_words(
             _Sentences(words),
             size=self.n_features,

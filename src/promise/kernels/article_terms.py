@@ -205,3 +205,28 @@ def weigh(
                 weights[j] = -weights[j] / np.sqrt(grams * blocks)
         offsets[i + 1] = n
     return n
+
+
+@compiled
+def text_margins(data: Array, grams: bool, table: Array, worth: Array, weights: Array) -> Array:
+    """Return what one text's weighed terms sum up to, float32 (k,), in the order of the terms.
+
+    Parameters
+    ----------
+    data
+        Lower-cased UTF-8 bytes of the text.
+    weights
+        Float32 (n_columns, k).
+    """
+    room = PER_BYTE * (len(data) + 1)
+    buckets, counts = np.empty(room, np.int32), np.empty(room, np.float32)
+    ends, starts = np.zeros(1, np.int64), np.zeros(1, np.int64)
+    offsets = np.array([0, len(data)])
+    total = count_terms(data, offsets, grams, buckets, counts, ends)
+    columns, cells = np.empty(total, np.int32), np.empty(total, np.float32)
+    n = weigh(buckets, counts, starts, ends, starts, table, worth, columns, cells, offsets)
+    found = np.zeros(weights.shape[1], np.float32)
+    for j in range(n):
+        for code in range(len(found)):
+            found[code] += cells[j] * weights[columns[j], code]
+    return found

@@ -125,23 +125,3 @@ def number_terms(hashes: Array, keys: Array, numbers: Array) -> Array:
     for i in range(len(hashes)):
         found[i] = looked_up(keys, numbers, hashes[i]) - 1
     return found
-
-
-@compiled
-def count_texts(hashes: Array, ends: Array, counts: Array, seen: Array, first_row: int) -> None:
-    """Add to `counts`, by the top bits of each term, the number of texts that have the bucket.
-
-    Parameters
-    ----------
-    counts, seen
-        Int32 (2 ** bits,); `seen` holds the last text that counted, -1 at first.
-    first_row
-        Number of the first text of this batch.
-    """
-    shift = np.uint64(64 - int(np.log2(len(counts)) + 0.5))
-    for row in range(len(ends) - 1):
-        for i in range(ends[row], ends[row + 1]):
-            bucket = np.int64(hashes[i] >> shift)
-            if seen[bucket] != first_row + row:
-                seen[bucket] = first_row + row
-                counts[bucket] += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,10 +51,14 @@ class Margins:
             found = found.reshape(len(wide), self.n_classes)
         else:
             found = np.asarray(features @ self.weights, dtype=np.float64)
-        margins: FloatArray = found + self.bias.astype(np.float64)
+        return self.from_sums(found)
+
+    def from_sums(self, sums: FloatArray) -> FloatArray:
+        """Return margins, float64, of rows that were multiplied with the weights already."""
+        margins: FloatArray = sums + self.bias.astype(np.float64)
         return margins
 
-    @property
+    @cached_property
     def _wide(self) -> FloatArray:
         return self.weights.astype(np.float64)
 

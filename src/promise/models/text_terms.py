@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +14,20 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from promise.data.columns import Array, FloatArray, IntArray
-from promise.kernels.article_terms import BITS, PER_BYTE, count_terms, document_counts, weigh
+from promise.kernels.article_terms import (
+    BITS,
+    PER_BYTE,
+    count_terms,
+    document_counts,
+    text_margins,
+    weigh,
+)
 
 N_BUCKETS = 2 << BITS
 _CHUNK_BYTES = 4 << 20
 _MOST_COLUMNS = 1_000_000
-_PUNCTUATION = dict.fromkeys((160, 171, 187, *range(8192, 8304), *range(12288, 12291)), " ")
+_TEXTS = 2_048  # whose terms are in memory at once where all are weighed
+_PUNCTUATION = re.compile("[\xa0\xab\xbb\u2000-\u206f\u3000-\u3002]")
 """Marks beyond ASCII that stand between words."""
 
 
@@ -73,7 +82,7 @@ def count(texts: Sequence[str], *, grams: bool) -> Counted:
 
 def _bytes(text: str) -> bytes:
     if not text.isascii():
-        text = text.translate(_PUNCTUATION)
+        text = _PUNCTUATION.sub(" ", text)
     return text.lower().encode("utf-8", "replace")
 
 
@@ -117,17 +126,64 @@ class Terms:
         return table
 
     @classmethod
-    def fit(cls, counted: Counted, rows: IntArray, *, grams: bool) -> Self:
-        """Keep the terms of these rows; of many texts, those that come in two of them."""
+    def fit(
+        cls,
+        counted: Counted,
+        rows: IntArray,
+        *,
+        grams: bool,
+        least: int | None = None,
+        most_texts: float = np.inf,
+        most_terms: int = _MOST_COLUMNS,
+    ) -> Self:
+        """Keep the terms of these rows.
+
+        Parameters
+        ----------
+        least, most_texts
+            In how many of them a term has to occur, and may; None: in two where there are many.
+        most_terms
+            How many are kept, those of most texts first.
+        """
         found = np.zeros(N_BUCKETS, np.int32)
         document_counts(counted.buckets, counted.ends, counted.starts, rows, found)
-        least = 1 if len(rows) < 2_000 else 2
-        buckets = np.flatnonzero(found >= least).astype(np.int32)
-        if len(buckets) > _MOST_COLUMNS:
-            most = np.argsort(-found[buckets], kind="stable")[:_MOST_COLUMNS]
+        if least is None:
+            least = _least(len(rows))
+        return cls._kept(found, len(rows), grams, least, most_texts, most_terms)
+
+    @classmethod
+    def _kept(
+        cls, found: IntArray, n: int, grams: bool, least: int, most_texts: float, most_terms: int
+    ) -> Self:
+        """Keep terms by the number of texts that have each bucket, `found` of `n`."""
+        buckets = np.flatnonzero((found >= least) & (found <= most_texts)).astype(np.int32)
+        if len(buckets) > most_terms:
+            most = np.argsort(-found[buckets], kind="stable")[:most_terms]
             buckets = np.sort(buckets[most])
-        worth = np.log((1.0 + len(rows)) / (1.0 + found[buckets])) + 1.0
+        worth = np.log((1.0 + n) / (1.0 + found[buckets])) + 1.0
         return cls(buckets, worth.astype(np.float32), grams)
+
+    @classmethod
+    def fit_weighed(cls, texts: Sequence[str], *, grams: bool) -> tuple[Self, Any]:
+        """Return what `fit` keeps of all texts, and their weighed rows.
+
+        Texts are counted twice, some at a time, so that no more than the rows is ever in memory.
+        """
+        found, every = np.zeros(N_BUCKETS, np.int32), range(0, len(texts), _TEXTS)
+        for first in every:
+            part = count(texts[first : first + _TEXTS], grams=grams)
+            rows = np.arange(part.n_texts)
+            document_counts(part.buckets, part.ends, part.starts, rows, found)
+        terms = cls._kept(found, len(texts), grams, _least(len(texts)), np.inf, _MOST_COLUMNS)
+        n = int(found[terms.buckets].sum(dtype=np.int64))
+        columns, weights = np.empty(n, np.int32), np.empty(n, np.float32)
+        offsets, at = np.zeros(len(texts) + 1, np.int64), 0
+        for first in every:
+            block = terms.transform(texts[first : first + _TEXTS])
+            columns[at : at + block.nnz], weights[at : at + block.nnz] = block.indices, block.data
+            offsets[first + 1 : first + 1 + block.shape[0]] = at + block.indptr[1:]
+            at += block.nnz
+        return terms, _matrix(weights, columns, offsets, (len(texts), terms.n_features))
 
     def weighed(self, counted: Counted, rows: IntArray | None = None) -> Any:
         """Return the TF-IDF rows of counted texts, a float32 CSR matrix (n, n_features)."""
@@ -139,14 +195,23 @@ class Terms:
             counted.buckets, counted.counts, counted.starts, counted.ends, rows,
             self._table, self.worth, columns, weights, offsets,
         )  # fmt: skip
-        if n < 2**31:
-            offsets = offsets.astype(np.int32)
-        shape = (len(rows), self.n_features)
-        return csr_matrix((weights[:n], columns[:n], offsets), shape=shape, copy=False)
+        return _matrix(weights[:n], columns[:n], offsets, (len(rows), self.n_features))
 
     def transform(self, texts: Sequence[str]) -> Any:
         """Return the TF-IDF rows of texts, a float32 CSR matrix (n, n_features)."""
         return self.weighed(count(texts, grams=self.grams))
+
+    def sums(self, text: str, weights: FloatArray) -> FloatArray:
+        """Return `transform([text]) @ weights`, float32 (k,), to the last bit and without a matrix.
+
+        Parameters
+        ----------
+        weights
+            Float32 (n_features, k), in rows.
+        """
+        data = np.frombuffer(_bytes(text), np.uint8)
+        found: FloatArray = text_margins(data, self.grams, self._table, self.worth, weights)
+        return found
 
     def save(self, folder: Path) -> None:
         """Write both arrays and the setting."""
@@ -160,3 +225,15 @@ class Terms:
         told = json.loads((folder / "terms.json").read_text(encoding="utf-8"))
         buckets = np.load(folder / "buckets.npy", allow_pickle=False)
         return cls(buckets, np.load(folder / "worth.npy", allow_pickle=False), told["grams"])
+
+
+def _least(n_texts: int) -> int:
+    """Return in how many texts a term has to occur: of many texts in two."""
+    return 1 if n_texts < 2_000 else 2
+
+
+def _matrix(weights: Array, columns: Array, offsets: Array, shape: tuple[int, int]) -> Any:
+    """Return a CSR matrix over these arrays; offsets that fit are of 32 bits."""
+    if offsets[-1] < 2**31:
+        offsets = offsets.astype(np.int32)
+    return csr_matrix((weights, columns, offsets), shape=shape, copy=False)

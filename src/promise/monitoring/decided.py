@@ -106,7 +106,7 @@ class Decided:
         """Say it in words: what was decided, and what it was worth."""
         n, most = self.n_rows, "the newest " if self.cut else ""
         lines = [
-            f"{most}{n:,} decisions since {self.since:%Y-%m-%d %H:%M} UTC: "
+            f"{most}{n:,} decisions in this machine's log since {self.since:%Y-%m-%d %H:%M} UTC: "
             f"{self.counts[REVIEW] / n:.2%} to review ({self.counts[REVIEW] / self.days:,.1f} a "
             f"day), {self.counts[DECLINE] / n:.2%} declined"
         ]

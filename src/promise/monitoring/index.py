@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
+from promise.kernels.multilabel import MARK
 from promise.metrics.drift import add_counts
 
 BLOCK_ROWS = 256
@@ -61,13 +62,13 @@ class Joined:
     number
         The label's; of two for one answer the larger counts.
     y
-        Class code or number; None takes an outcome back: the newest label is none that the
-        version knows.
+        Class code, number, or codes of several labels as one text; None takes an outcome back: the
+        newest label is none that the version knows.
     """
 
     answer: Answered
     number: int
-    y: float | None
+    y: float | str | None
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -82,7 +83,7 @@ class Joined:
     @property
     def values(self) -> dict[str, Any]:
         """Everything else that is kept, as columns."""
-        return {"number": self.number, "y": self.y, **_stored(self.answer)}
+        return {"number": self.number, "y": kept_truth(self.y), **_stored(self.answer)}
 
 
 @dataclass
@@ -271,6 +272,22 @@ class Index:
 
     def _many(self, query: str, rows: list[dict[str, Any]]) -> None:
         self.connection.execute(sa.text(query), rows)
+
+
+def kept_truth(y: float | str | None) -> float | str | None:
+    """Return a truth as the column keeps it, which would turn a text like `3` into a number."""
+    return f"{y}{MARK}" if isinstance(y, str) else y
+
+
+def read_truth(kept: float | str | None) -> float | str | None:
+    """Return a truth that `kept_truth` wrote.
+
+    Examples
+    --------
+    >>> [read_truth(kept_truth(y)) for y in (2.0, "3", "1;2", "", None)]
+    [2.0, '3', '1;2', '', None]
+    """
+    return kept.removesuffix(MARK) if isinstance(kept, str) else kept
 
 
 def _stored(answer: Answered) -> dict[str, Any]:

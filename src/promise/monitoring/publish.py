@@ -10,6 +10,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from promise.metrics.drift import SCORE
+from promise.monitoring.index import read_truth
 from promise.records.evidence import EvidenceStore
 
 _ROWS_AT_ONCE = 500
@@ -77,7 +78,7 @@ def _block(connection: sa.Connection, row: Any, prefix: str) -> _Dirty:
     groups = [json.loads(each.groups) for each in rows]
     names = sorted({name for each in groups for name in each})
     payload = {
-        "y": [each.y for each in rows],
+        "y": [read_truth(each.y) for each in rows],
         "output": [np.frombuffer(each.output, dtype="<f8").tolist() for each in rows],
         "at": [each.at for each in rows],
         "arm": [each.arm for each in rows],

@@ -16,7 +16,9 @@ from promise.data.answer import Answer, Class, Decision, Labels, Number, truths
 from promise.data.columns import Array, Columns
 from promise.data.schema import Schema
 from promise.errors import ArtifactError, DataError, PromiseError
+from promise.kernels.multilabel import coded
 from promise.kernels.parsing import number_text, number_texts
+from promise.kernels.scores import decide
 from promise.metrics.drift import SCORE, count_bins
 from promise.pipeline.artifact import read_manifest
 from promise.pipeline.decision import SCORE as CHANCE
@@ -24,7 +26,7 @@ from promise.pipeline.keyed_stage import keyed_stage
 from promise.pipeline.policy import PREDICTION, PROBABILITY
 from promise.pipeline.request import request_from_rows
 from promise.pipeline.task import Task
-from promise.records.given import finite_number, truth_code
+from promise.records.given import as_answered, finite_number, truth_code
 from promise.registry.versions import Version
 
 _log = logging.getLogger(__name__)
@@ -112,9 +114,16 @@ class Watched:
         known = np.array([output for output in outputs if output is not None], dtype=np.float64)
         entry = self.reference.get(SCORE)
         if entry is not None and len(known):
-            single = not isinstance(entry, list)
-            found[SCORE] = count_bins(entry, known.max(axis=1) if single else known)
+            found[SCORE] = count_bins(entry, self._score(entry, known))
         return found
+
+    def _score(self, entry: Any, outputs: Array) -> Array:
+        """Return what is counted of outputs: each share, the largest, or the class it names."""
+        if isinstance(entry, list):
+            return outputs
+        if entry["kind"] == "category":
+            return np.array(truths(self.answer), dtype=object)[decide(outputs)]
+        return np.asarray(outputs.max(axis=1))
 
     def counted_seen(self, vectors: Sequence[NDArray[np.float32]]) -> dict[str, Any]:
         """Count keyed features, as they were served, in the frozen bins: feature to counts.
@@ -131,8 +140,13 @@ class Watched:
             if name in self.reference and name not in self.schema
         }
 
-    def label(self, value: Any) -> float | None:
-        """Return a label as a class code or a number; None for what the version does not know."""
+    def label(self, value: Any) -> float | str | None:
+        """Return a label as a class code, a number, or the codes of several labels as one text.
+
+        None for what the version does not know.
+        """
+        if isinstance(self.answer, Labels):
+            return self._several(value, self.answer)
         if isinstance(value, list):
             return None
         if self._codes:
@@ -144,6 +158,14 @@ class Watched:
         if isinstance(self.answer, Number):
             return finite_number(value)
         return None
+
+    def _several(self, value: Any, answer: Labels) -> str | None:
+        """Return the codes as `kernels.multilabel.coded` writes them."""
+        try:
+            given = set(as_answered(value, answer))
+        except DataError:
+            return None
+        return str(coded(np.array([[name in given for name in answer.labels]]))[0])
 
 
 def _keyed_names(version: Version) -> tuple[str, ...]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 MOST = 1_000
 """The longest list that is given."""
@@ -108,4 +108,31 @@ class Finder(Protocol):
 
     def follow_from(self) -> int:
         """Return the number of the log's last event that the version has learned from."""
+        ...
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A finder that shows nobody more often on one day than its policy allows."""
+
+    @property
+    def most_shown(self) -> int | None:
+        """How often somebody is shown on one day at most; None for no bound."""
+        ...
+
+    def count_shown(self, shown: Mapping[str, int], at: datetime) -> None:
+        """Count in how many lists of the day of `at` people stood."""
+        ...
+
+    def shown_enough(self, ids: Iterable[str], at: datetime) -> bool:
+        """Say whether anybody of these was shown as often on the day of `at` as may be."""
+        ...
+
+
+@runtime_checkable
+class ReadsProfiles(Protocol):
+    """A finder that takes of a profile what it knows, and can say what it does not."""
+
+    def unread(self, profile: Mapping[str, Any]) -> Sequence[str]:
+        """Say what of a profile it cannot read; any thread may ask."""
         ...

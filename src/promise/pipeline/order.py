@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,9 +12,11 @@ from promise.data.source import Source
 from promise.errors import PromiseError
 from promise.models.base import Registry
 from promise.pipeline.artifact import Contents
-from promise.pipeline.finding import ENCOUNTERS, Finder
+from promise.pipeline.finding import ENCOUNTERS, Finder, Told
 from promise.pipeline.one import One
 from promise.pipeline.pipeline import Pipeline
+from promise.promises.spec import Promise
+from promise.records.history import History
 
 WORKLOADS = Registry("promise.workloads")
 """Every workload that is installed."""
@@ -43,6 +45,8 @@ class Order:
         Where the profiles of people lie, for workloads whose data are their events.
     forgotten
         Says which of some ids asked to be deleted; None where nobody is asked.
+    log
+        What the model's own log tells beside the data, for workloads that learn from events.
     options
         What only this workload understands, as `--set KEY=VALUE` says it.
     """
@@ -64,6 +68,7 @@ class Order:
     split: str | None = None
     people: str | None = None
     forgotten: Callable[[Iterable[str]], set[str]] | None = None
+    log: History | None = None
     options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -119,8 +124,26 @@ class Later:
 class Judge(Protocol):
     """How a workload judges a version on data that it has not learned from."""
 
-    def __call__(self, pipeline: Pipeline, source: Source, roles: Mapping[str, str]) -> Later:
-        """Judge on a source whose columns play these roles."""
+    def __call__(self, pipeline: Pipeline, source: Source, lineage: Mapping[str, Any]) -> Later:
+        """Judge on a source; the version's lineage tells what it has learned from, and how."""
+        ...
+
+
+class Rivals(Protocol):
+    """How a workload that answers with lists judges versions side by side."""
+
+    def __call__(
+        self, folders: Sequence[Path], log: Iterable[Sequence[Told]], number: int
+    ) -> tuple[Later, ...]:
+        """Judge versions by what their log tells after an event, of which none has learned.
+
+        Parameters
+        ----------
+        log
+            Pages of the log in its order; each version takes what it has not learned from.
+        number
+            Of the last event that is known when lists are asked for.
+        """
         ...
 
 
@@ -147,11 +170,16 @@ class Workload:
         Compiles a pipeline for single rows; None where it has no fast path.
     again
         Whether it trains a version's own pipeline again (`Order.start`); else only its presets.
+    climbs
+        Whether what a version was ordered with is measured anew when it is trained again on its
+        own, since other data may carry another model; else it is its own pipeline, if it can be.
     measure
         Further metrics of labelled rows: (pipeline, label codes, raw output, request) → values
         by name.
     judge
         How good a version is on other data, for workloads whose truths are later events.
+    rivals
+        Judges versions side by side by later events, where the workload answers with lists.
     finder
         Opens a version's folder for one process, where the workload answers with lists.
     noun
@@ -160,6 +188,10 @@ class Workload:
         Events of its log that one does to another, by type.
     bulk_rows
         How many rows `promise predict` answers at a time; fewer where a row takes long.
+    promised
+        What a name is held to beside the default, until somebody declares other promises.
+    retrain
+        When it is trained again until then, as `[retrain]` would say it.
     """
 
     name: str
@@ -170,13 +202,17 @@ class Workload:
     options: Mapping[str, str] = field(default_factory=dict)
     paths: tuple[str, ...] = ()
     again: bool = False
+    climbs: bool = False
     one: Callable[[Pipeline], One | None] | None = None
     measure: Callable[[Pipeline, Array, Array, Columns], dict[str, float]] | None = None
     judge: Judge | None = None
+    rivals: Rivals | None = None
     finder: Callable[[Path], Finder] | None = None
     noun: str = "people"
     event_types: tuple[str, ...] = ENCOUNTERS
     bulk_rows: int = 65_536
+    promised: tuple[Promise, ...] = ()
+    retrain: Mapping[str, Any] = field(default_factory=dict)
 
 
 def workload_named(name: str) -> Workload:

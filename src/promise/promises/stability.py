@@ -21,7 +21,9 @@ def judge_psi(
 
     The population stability index is reported raw. It is judged once there are at least 50 rows
     per bin (less one), and so many that its chi-square quantile without any drift, at `ALPHA`
-    shared out over `features` and `looks`, lies below the bound.
+    shared out over `features` and `looks`, lies below the bound. Before that, or where the
+    reference has too few rows for it, an index is BROKEN that lies above that quantile and whose
+    lower end is above the bound.
 
     Parameters
     ----------
@@ -56,7 +58,9 @@ def judge_psi(
     status: Status = "UNKNOWN"
     if enough:
         status = "KEPT" if promise.holds(found.psi) else "BROKEN"
-    needed = total - found.n_new if total is not None and not enough else None
+    elif _beyond_chance(promise, found, alpha):
+        status = "BROKEN"
+    needed = total - found.n_new if total is not None and status == "UNKNOWN" else None
     return Verdict(
         promise.key,
         promise.that,
@@ -67,7 +71,7 @@ def judge_psi(
         high=found.high,
         n=found.n_new,
         needed=needed,
-        warns=enough and promise.warn is not None and found.psi > promise.warn,
+        warns=status != "UNKNOWN" and promise.warn is not None and found.psi > promise.warn,
         reason=_reason(promise, found, status, needed, alpha),
     )
 
@@ -103,6 +107,15 @@ def judge_drift(
     if not judged:
         return Verdict.unknown(promise, "no rows were seen yet.")
     return worst(judged)
+
+
+def _beyond_chance(promise: Promise, found: Drift, alpha: float) -> bool:
+    """Say whether few rows are enough, since chance does not explain how far off they lie."""
+    return (
+        found.n_new >= ROWS_PER_BIN * (found.n_bins - 1)
+        and found.psi > found.by_chance(alpha)
+        and not promise.holds(found.low)
+    )
 
 
 def worst(judged: Sequence[Verdict]) -> Verdict:

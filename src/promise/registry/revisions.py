@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from promise.clock import Clock, SystemClock
-from promise.errors import ConfigError, DataError
+from promise.errors import ConfigError, DataError, PromiseError
+from promise.pipeline.order import workload_named
 from promise.promises.defaults import default_model_file
 from promise.promises.spec import STAGES, Action, ModelFile, Promise
 from promise.registry.audit import append_only, canonical
 from promise.registry.epoch import EPOCH, grow_epoch
+from promise.registry.tables import VERSIONS
 from promise.state.database import Database, Migrations
 from promise.state.moments import from_text, to_text
 
@@ -135,16 +138,17 @@ class Revisions:
         return Revision(name, number, self.clock.now(), declared, reason)
 
     def current(self, name: str) -> Revision:
-        """Return the newest revision; number 0 with the defaults where none was declared."""
+        """Return the newest revision; 0 with what the workload promises where none is there."""
         self._prepare()
         with self.database.reading() as connection:
-            last = _newest(connection, name)
-        return last or _undeclared(name)
+            return _newest(connection, name) or _undeclared(connection, name)
 
     def get(self, name: str, number: int) -> Revision:
         """Return one revision; 0 stands for the default promises."""
         if number == 0:
-            return _undeclared(name)
+            self._prepare()
+            with self.database.reading() as connection:
+                return _undeclared(connection, name)
         for revision in self.all(name):
             if revision.number == number:
                 return revision
@@ -161,7 +165,7 @@ class Revisions:
             return [_from_row(row) for row in connection.execute(query, {"name": name}).mappings()]
 
     def _prepare(self) -> None:
-        for tables in (REVISIONS, EPOCH):
+        for tables in (REVISIONS, EPOCH, VERSIONS):
             self.database.migrate(tables)
 
 
@@ -222,8 +226,17 @@ def _ask_reason(name: str, less: list[str], reason: str) -> None:
         )
 
 
-def _undeclared(name: str) -> Revision:
-    return Revision(name, 0, _START, default_model_file(name), "nothing was declared")
+def _undeclared(connection: sa.Connection, name: str) -> Revision:
+    """Return what holds until somebody declares more: the default, and the workload's own."""
+    query = sa.text("SELECT workload FROM versions WHERE name = :name ORDER BY number LIMIT 1")
+    workload = connection.execute(query, {"name": name}).scalar()
+    declared = default_model_file(name)
+    with suppress(PromiseError):  # one that is not installed here adds nothing
+        own = workload_named(workload) if workload else None
+        if own is not None:
+            promises = (*declared.promises, *own.promised)
+            declared = replace(declared, promises=promises, retrain=dict(own.retrain))
+    return Revision(name, 0, _START, declared, "nothing was declared")
 
 
 def _newest(connection: sa.Connection, name: str) -> Revision | None:

@@ -24,7 +24,8 @@ class Outcomes:
     Parameters
     ----------
     y, output
-        Labels (n,), float64 or class codes in int64, and raw outputs, (n,) or (n, n_classes).
+        Labels (n,), float64, class codes in int64 or codes of several labels as texts, and raw
+        outputs, (n,) or (n, n_classes).
     group
         A column's value of each row; None where a row does not tell it.
     """
@@ -39,7 +40,9 @@ class Outcomes:
     @cached_property
     def digest(self) -> str:
         """What tells these rows from any others."""
-        found = hashlib.blake2b(np.ascontiguousarray(self.y).tobytes(), digest_size=16)
+        texts = self.y.dtype == object  # whose bytes would be addresses
+        y = repr(self.y.tolist()).encode() if texts else np.ascontiguousarray(self.y).tobytes()
+        found = hashlib.blake2b(y, digest_size=16)
         found.update(np.ascontiguousarray(self.output).tobytes())
         found.update(repr(None if self.group is None else self.group.tolist()).encode())
         return found.hexdigest()
@@ -91,10 +94,11 @@ def outcomes_of(
         return None
     part = judged_rows(len(y))
     wide = np.asarray(output[part], dtype=np.float64)
-    wide = wide[:, 0] if wide.ndim == 2 and wide.shape[1] == 1 else wide
+    several = isinstance(y[0], str)
+    wide = wide[:, 0] if wide.ndim == 2 and wide.shape[1] == 1 and not several else wide
     groups = None if group is None else np.array(group[part], dtype=object)
     # JSON tells class codes as it tells numbers; shares of classes are what tells them apart
-    kind = np.int64 if wide.ndim == 2 else np.float64
+    kind = object if several else np.int64 if wide.ndim == 2 else np.float64
     return Outcomes(np.asarray(y[part], dtype=kind), wide, groups)
 
 

@@ -89,6 +89,7 @@ def test_below_the_first_tier_comes_a_warning() -> None:
         TIERS[0]["size"]
 
 
+@pytest.mark.slow
 def test_the_groups_of_each_tier_are_those_that_were_listed() -> None:
     sizes = {
         "tfidf": 15, "domain": 12, "keywords": 5, "rules": 5, "text_statistics": 4,
@@ -103,6 +104,7 @@ def test_the_groups_of_each_tier_are_those_that_were_listed() -> None:
     assert extractor.feature_config.name == "maximum"
 
 
+@pytest.mark.slow
 def test_the_number_of_fitted_articles_decides_where_none_is_given() -> None:
     extractor, articles, labels = fitted(240)
     assert extractor.feature_config.name == "conservative"
@@ -135,6 +137,18 @@ def test_what_cannot_be_built_is_left_out_and_said(monkeypatch: pytest.MonkeyPat
         reference_groups(1500, encoder="some/where")
 
 
+def test_articles_without_words_leave_word_embeddings_out() -> None:
+    articles, labels = ["", "?!"] * 400, ["a", "b"] * 400
+    extractor = AdaptiveFeatureExtractor()
+    with pytest.warns(UserWarning, match="word_embeddings are left out: these articles hold"):
+        extractor.fit(articles, labels)
+    assert extractor.feature_config.name == "enhanced"
+    assert "word_embeddings" in (extractor.feature_config.left_out or {})
+    assert extractor.n_features == 56
+    assert np.isfinite(extractor.transform("")).all()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("enable_cache", [True, False])
 def test_a_batch_is_its_articles_one_by_one(
     enable_cache: bool, capfd: pytest.CaptureFixture[str]
@@ -159,6 +173,7 @@ def test_a_batch_is_its_articles_one_by_one(
         extractor.transform_batch(asked, batch_size=0)
 
 
+@pytest.mark.slow
 def test_what_was_saved_is_read_back(tmp_path: Path) -> None:
     rules = {"money": ["interest rates"]}
     extractor, articles, _ = fitted(dataset_size=800, rules=rules)
@@ -171,13 +186,15 @@ def test_what_was_saved_is_read_back(tmp_path: Path) -> None:
     assert again.feature_names == extractor.feature_names
     assert again.get_cache_stats()["enabled"]
     told = tmp_path / "extractor" / "extractor.json"
-    told.write_text(told.read_text().replace('"version": 1', '"version": 99'))
+    written = f'"version": {reference.VERSION}'
+    told.write_text(told.read_text().replace(written, '"version": 99'))
     with pytest.raises(ArtifactError, match="another version"):
         AdaptiveFeatureExtractor.load(tmp_path / "extractor")
     with pytest.raises(ArtifactError, match="holds no extractor"):
         AdaptiveFeatureExtractor.load(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_cache_computes_an_article_once() -> None:
     encoder = Lengths()
     extractor, articles, _ = fitted(dataset_size=1500, encoder=encoder)
@@ -247,6 +264,8 @@ def test_a_classifier_with_an_extractor_takes_articles(tmp_path: Path) -> None:
         (lambda: MLClassifier().predict_proba(np.zeros((1, 1))), "call `train` first"),
         (lambda: MLClassifier().train(["text"], ["a"]), "no extractor"),
         (lambda: MLClassifier.load("/nowhere"), "no classifier.json"),
+        (lambda: AdaptiveFeatureExtractor(-3), "there are, not -3"),
+        (lambda: AdaptiveFeatureExtractor("200"), "there are, not '200'"),  # type: ignore[arg-type]
         (lambda: room.Adaptive, "has no 'Adaptive'"),
         (lambda: ProductionMonitor().track_extraction(-1, 0.0), "neither is below zero"),
     ],
@@ -276,6 +295,7 @@ def test_a_retraining_is_due_by_labels_time_or_drift(tmp_path: Path) -> None:
     assert not retrainer.should_retrain(0)
 
 
+@pytest.mark.slow
 def test_a_version_is_kept_only_when_it_wins(tmp_path: Path) -> None:
     articles, labels = generated(500, share=0.06)
     retrainer = AutoRetrainer(tmp_path, clock=ManualClock(AT), min_f1=0.99)
@@ -298,6 +318,38 @@ def test_a_version_is_kept_only_when_it_wins(tmp_path: Path) -> None:
         retrainer.retrain(articles[:20], labels[:19])
 
 
+@pytest.mark.slow
+def test_a_lost_comparison_waits_for_labels_that_it_has_not_seen(tmp_path: Path) -> None:
+    articles, labels = generated(300)
+    clock = ManualClock(AT)
+    retrainer = AutoRetrainer(tmp_path, clock=clock, every_articles=40, min_f1=0.0)
+    assert retrainer.retrain(articles[:240], labels[:240]).version == 1
+    assert retrainer.should_retrain(40).reason == "40 new labels (asked: every 40)"
+    assert not retrainer.retrain(articles[:280], labels[:280]).kept
+    assert not retrainer.should_retrain(40)
+    assert not retrainer.should_retrain(40, drifted=True)
+    assert retrainer.should_retrain(60).reason == "due after 20 more labels, or 7 days"
+    assert (
+        retrainer.should_retrain(80).reason == "40 labels since the last attempt (asked: every 40)"
+    )
+    clock.advance(86_400)
+    assert retrainer.should_retrain(40, drifted=True)
+    clock.advance(6 * 86_400)
+    assert not retrainer.should_retrain(40)
+    assert retrainer.should_retrain(41).reason == "7 days since the last training"
+
+
+@pytest.mark.slow
+def test_a_first_version_that_was_refused_waits_for_more_articles(tmp_path: Path) -> None:
+    articles, labels = generated(240)
+    retrainer = AutoRetrainer(tmp_path, clock=ManualClock(AT), every_articles=40, min_f1=1.01)
+    assert not retrainer.retrain(articles, labels).kept
+    assert not retrainer.should_retrain(240)
+    assert (
+        retrainer.should_retrain(280).reason == "40 labels since the last attempt (asked: every 40)"
+    )
+
+
 def test_two_retrainings_never_run_at_once(tmp_path: Path) -> None:
     articles, labels = generated(20)
     with (
@@ -307,6 +359,7 @@ def test_two_retrainings_never_run_at_once(tmp_path: Path) -> None:
         AutoRetrainer(tmp_path).retrain(articles, labels)
 
 
+@pytest.mark.slow
 def test_the_monitor_reports_what_it_was_told() -> None:
     monitor = ProductionMonitor({"a": 600, "b": 400})
     assert monitor.report()["drift"] is None
@@ -327,6 +380,7 @@ def test_the_monitor_reports_what_it_was_told() -> None:
     assert ProductionMonitor().report()["drift"] is None
 
 
+@pytest.mark.slow
 def test_a_fitted_extractor_stays_as_it_is() -> None:
     articles, labels = generated(240)
     extractor = AdaptiveFeatureExtractor().fit(articles, labels)

@@ -26,6 +26,7 @@ def asked(outcome: Outcome, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return answer_rows(outcome.pipeline, outcome.pipeline.predict(request))
 
 
+@pytest.mark.slow
 def test_planted_topics_are_found_and_the_rung_is_told(outcome: Outcome) -> None:
     ladder = outcome.details["ladder"]
     assert outcome.metrics["f1_macro"] > 0.85
@@ -55,6 +56,7 @@ def test_a_version_keeps_its_digits_and_a_batch_is_its_rows(
     np.testing.assert_array_equal(whole, np.stack(single))
 
 
+@pytest.mark.slow
 def test_the_same_order_gives_the_same_weights(
     rows: pa.Table, outcome: Outcome, tmp_path: Path
 ) -> None:
@@ -66,6 +68,7 @@ def test_the_same_order_gives_the_same_weights(
     assert again.metrics == outcome.metrics
 
 
+@pytest.mark.slow
 def test_several_labels_are_answered_as_a_list(several: Outcome, tmp_path: Path) -> None:
     assert several.metrics["f1_macro"] > 0.75
     assert set(several.metrics) >= {"f1_micro", "subset_accuracy", "average_precision"}
@@ -89,6 +92,7 @@ def test_odd_texts_are_answered(outcome: Outcome) -> None:
     assert answers[-1]["prediction"] == topic
 
 
+@pytest.mark.slow
 def test_what_is_strange_is_named(tmp_path: Path) -> None:
     table = article_table(80, clarity=0.4)
     cells = table.to_pydict()
@@ -99,6 +103,9 @@ def test_what_is_strange_is_named(tmp_path: Path) -> None:
         cells[name] += [cells[name][1], cells[name][1]]
     cells["topic"] += ["strange", cells["topic"][1]]
     cells["body"][5] = cells["title"][5] = ""
+    cells["body"][7] = "Der Minister sagte, das ist nicht der Plan, und die Wahl ist nicht weit."
+    for row in (8, 9):
+        cells["body"][row] = "The minister said that it was not the plan, and this is not so."
     found = train(pa.table(cells), tmp_path).details["noticed"]
     assert found["unlabelled"] == 1
     assert found["conflicts"]["articles"] == 1
@@ -106,6 +113,9 @@ def test_what_is_strange_is_named(tmp_path: Path) -> None:
     assert found["conflicts"]["examples"][0]["rows"] == [1, 80, 81]
     assert found["copies"]["rows"] >= 1
     assert found["empty"]["articles"] == 1
+    assert found["languages"]["articles"] == {"en": 2, "de": 1}
+    assert found["languages"]["rows"] == [7]
+    assert "articles are in 2 languages: en (2), de (1)" in found["languages"]["in_words"]
     assert any("'Sport'" in line and "'sport'" in line for line in found["spellings"])
     assert found["single"] == ["Sport"]
     assert "Sport" not in found["not_learned"]
@@ -126,6 +136,7 @@ def test_one_class_and_missing_columns_are_refused(rows: pa.Table, tmp_path: Pat
         train(rows, tmp_path, options={"encoder": str(tmp_path / "none")})
 
 
+@pytest.mark.slow
 def test_one_column_of_text_suffices(tmp_path: Path) -> None:
     table = article_table(60, clarity=0.4).select(["body", "topic"])
     table = table.rename_columns(["wording", "what"])
@@ -134,6 +145,7 @@ def test_one_column_of_text_suffices(tmp_path: Path) -> None:
     assert outcome.metrics["f1_macro"] > 0.7
 
 
+@pytest.mark.slow
 def test_the_split_that_is_given_is_kept(rows: pa.Table, tmp_path: Path) -> None:
     part = pa.array(["test" if row % 3 == 0 else "train" for row in range(rows.num_rows)])
     outcome = train(rows.append_column("part", part), tmp_path, split="given:part")
@@ -144,6 +156,7 @@ def test_the_split_that_is_given_is_kept(rows: pa.Table, tmp_path: Path) -> None
     assert late.contents.rows["holdout"].min() > late.contents.rows["train"].max()
 
 
+@pytest.mark.slow
 def test_an_encoder_joins_the_ladder(rows: pa.Table, vectors: Path, tmp_path: Path) -> None:
     outcome = train(rows, tmp_path / "w", options={"encoder": str(vectors)})
     names = [rung["rung"] for rung in outcome.details["ladder"]["rungs"]]
@@ -155,6 +168,7 @@ def test_an_encoder_joins_the_ladder(rows: pa.Table, vectors: Path, tmp_path: Pa
     assert vectors_rung["features"] == 8
 
 
+@pytest.mark.slow
 def test_a_bound_on_latency_leaves_dear_rungs_out(rows: pa.Table, tmp_path: Path) -> None:
     outcome = train(rows, tmp_path, options={"latency": "0.000001ms"})
     ladder = outcome.details["ladder"]
@@ -162,6 +176,7 @@ def test_a_bound_on_latency_leaves_dear_rungs_out(rows: pa.Table, tmp_path: Path
     assert {rung["status"] for rung in ladder["rungs"]} == {"too slow", "chosen"}
 
 
+@pytest.mark.slow
 def test_a_killed_ladder_goes_on_where_it_was(
     rows: pa.Table, outcome: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +207,7 @@ def test_a_killed_ladder_goes_on_where_it_was(
     assert first - 21 < len(learned) - 20  # what was finished was not learned again
 
 
+@pytest.mark.slow
 def test_a_version_is_trained_again_on_its_own_rung(
     rows: pa.Table, outcome: Outcome, tmp_path: Path
 ) -> None:
@@ -206,6 +222,7 @@ def test_a_version_is_trained_again_on_its_own_rung(
     assert again.rows > outcome.rows
 
 
+@pytest.mark.slow
 def test_the_reference_preset_is_trained(tmp_path: Path) -> None:
     table = article_table(210, clarity=0.3, n_words=30)
     outcome = train(table, tmp_path, preset="reference")
@@ -219,6 +236,7 @@ def test_the_reference_preset_is_trained(tmp_path: Path) -> None:
     assert golden_difference(load_pipeline(folder), folder) == 0.0
 
 
+@pytest.mark.slow
 def test_evaluation_rows_score_as_they_were_told(several: Outcome) -> None:
     kept = several.contents.evaluation
     assert kept is not None

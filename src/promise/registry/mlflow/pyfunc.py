@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from promise.data.answer import Class, Decision
+from promise.data.answer import Class, Decision, Labels
 from promise.data.schema import Field
 from promise.pipeline.artifact import read_manifest
 from promise.pipeline.task import Task
@@ -16,18 +16,33 @@ from promise.registry.versions import Version
 _TYPES = {"number": "double", "boolean": "boolean", "date": "datetime"}
 
 
-def signature_of(task: Task) -> Any:
-    """Return MLflow's signature of a task: every field may be missing, as here."""
+_BESIDE = {"reviewing": (("double", "confidence"), ("boolean", "review"))}
+"""What policies of this kind tell beside the prediction, as far as it is a column."""
+
+
+def signature_of(task: Task, decides: str = "") -> Any:
+    """Return MLflow's signature of a task: every field may be missing, as here.
+
+    Parameters
+    ----------
+    decides
+        The kind of the policy.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import Array
 
     inputs = [ColSpec(_type(field), field.name, required=False) for field in task.request]
     text = isinstance(task.answer, Class | Decision)
-    outputs = [ColSpec("string" if text else "double", "prediction")]
+    several = isinstance(task.answer, Labels)
+    kind = Array("string") if several else "string" if text else "double"
+    outputs = [ColSpec(kind, "prediction")]
     if isinstance(task.answer, Decision):
         outputs.append(ColSpec("double", "score"))
-    if isinstance(task.answer, Class):
-        outputs += [ColSpec("double", f"probability_{name}") for name in task.answer.classes]
+    outputs += [ColSpec(kind, name) for kind, name in _BESIDE.get(decides, ())]
+    if isinstance(task.answer, Class | Labels):
+        known = task.answer.classes if isinstance(task.answer, Class) else task.answer.labels
+        outputs += [ColSpec("double", f"probability_{name}") for name in known]
     return ModelSignature(Schema(inputs), Schema(outputs))
 
 
@@ -62,10 +77,13 @@ class PromiseModel(mlflow.pyfunc.PythonModel):
             request = self.pipeline.featurize.replay(request)
         answers = self.pipeline.predict(request)
         columns = {"prediction": answers["prediction"]}
-        if "score" in answers:
-            columns["score"] = answers["score"]
+        columns |= {
+            name: answers[name] for name in ("score", "confidence", "review") if name in answers
+        }
         if "probability" in answers:
-            for number, name in enumerate(self.pipeline.task.answer.classes):
+            told = self.pipeline.task.answer
+            known = told.labels if hasattr(told, "labels") else told.classes
+            for number, name in enumerate(known):
                 columns[f"probability_{name}"] = np.asarray(answers["probability"][:, number])
         return pd.DataFrame(columns, index=model_input.index)
 
@@ -78,7 +96,9 @@ def write_model(version: Version, folder: Path) -> None:
     """Write a version as MLflow loads it: its own folder inside, and a few lines that call it."""
     import mlflow.pyfunc
 
-    task = Task.from_json(read_manifest(version.folder)["task"])
+    manifest = read_manifest(version.folder)
+    task = Task.from_json(manifest["task"])
+    decides = str(manifest["stages"].get("decide", {}).get("kind", ""))
     with tempfile.TemporaryDirectory() as scratch:
         code = Path(scratch) / "promise_model.py"
         code.write_text(_CODE, encoding="utf-8")
@@ -86,7 +106,7 @@ def write_model(version: Version, folder: Path) -> None:
             path=str(folder),
             python_model=str(code),
             artifacts={"version": str(version.folder)},
-            signature=signature_of(task),
+            signature=signature_of(task, decides),
             pip_requirements=[f"promise-ml=={metadata.version('promise-ml')}"],
             metadata={"promise.version": str(version)},
         )

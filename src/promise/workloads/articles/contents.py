@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from promise.data.columns import Array, FloatArray
 from promise.pipeline.artifact import Contents
 from promise.pipeline.figures import figure, span
 from promise.pipeline.pipeline import Pipeline
+from promise.workloads.articles.drift import answer_reference
 from promise.workloads.articles.ground import Ground
 from promise.workloads.articles.ladder import Ladder
-from promise.workloads.tabular.contents import evaluation_columns, golden_rows, score_reference
+from promise.workloads.tabular.contents import evaluation_columns, golden_rows
 
 _SHOWN = 100
 
@@ -58,12 +61,26 @@ def contents_of(
         evaluation=evaluation_columns(
             holdout, judged.y, judged.output, ground.groups[ground.holdout]
         ),
-        reference=score_reference(judged.output),
+        reference=answer_reference(
+            ground.named.answer, answered_before(ladder, judged.output), pipeline.multipliers
+        ),
         rows={"train": ground.rows[ground.train], "holdout": holdout},
         notes={**details, "table": judged.table},
         card=card(ground, ladder, judged, details),
         metrics=judged.metrics,
     )
+
+
+def answered_before(ladder: Ladder, holdout: FloatArray) -> FloatArray:
+    """Return answers to articles that were not learned from: of the folds, once each, and sealed.
+
+    The sealed ones alone are too few to tell a shift from chance where articles are few.
+    """
+    shares = ladder.chosen.shares
+    if shares is None:
+        return holdout
+    _, first = np.unique(ladder.folds.judged, return_index=True)
+    return np.concatenate([shares[first], holdout])
 
 
 def recipe_of(ground: Ground, ladder: Ladder) -> dict[str, Any]:
@@ -102,6 +119,7 @@ def card(ground: Ground, ladder: Ladder, judged: Judged, details: dict[str, Any]
         f"- for people to look at: {judged.review['review_share']:.1%} of the sealed articles",
         *([f"- {details['next_rung']['in_words']}"] if details["next_rung"] else []),
         *(f"- {line}" for line in ground.found["spellings"]),
+        *([f"- {told}"] if (told := ground.found["languages"].get("in_words")) else []),
         "",
         *rung_table(ladder),
         "",

@@ -18,6 +18,7 @@ from promise.data.source import Source
 from promise.data.split import LEAST_ROWS
 from promise.errors import DataError, near
 from promise.features.text_duplicates import groups as near_duplicates
+from promise.features.text_language import language
 from promise.job import Job
 from promise.kernels.parsing import parse_column
 from promise.pipeline.order import Order
@@ -29,6 +30,7 @@ from promise.workloads.articles.task import TEXT
 
 Tell = Callable[[str], None]
 _SHOWN = 5
+_LOOKED_AT = 2_000  # articles whose language is guessed
 
 
 @dataclass(frozen=True)
@@ -202,8 +204,31 @@ def _agreed(texts: Array, named: Named, groups: IntArray) -> tuple[IntArray, dic
 def _texts(articles: Columns, named: Named) -> dict[str, Any]:
     empty = np.flatnonzero(articles[TEXT] == "")
     return {
+        "languages": _languages(articles[TEXT], named),
         "empty": {"articles": len(empty), "rows": named.known[empty[:_SHOWN]].tolist()},
         "spellings": [each.told() for each in spellings(named)],
+    }
+
+
+def _languages(texts: Array, named: Named) -> dict[str, Any]:
+    """Return which languages articles are in, as far as a sample of them tells."""
+    looked_at = np.arange(0, len(texts), -(-len(texts) // _LOOKED_AT))
+    told = [language(text) for text in texts[looked_at].tolist()]
+    counts = Counter(code for code in told if code is not None).most_common()
+    usual = counts[0][0] if counts else None
+    others = [row for row, code in zip(looked_at, told, strict=True) if code not in (None, usual)]
+    found = {
+        "usual": usual,
+        "articles": dict(counts),
+        "looked_at": len(looked_at),
+        "rows": named.known[np.array(others[:_SHOWN], dtype=np.int64)].tolist(),
+    }
+    if len(counts) < 2:
+        return found
+    listed = ", ".join(f"{code} ({n:,})" for code, n in counts)
+    return found | {
+        "in_words": f"articles are in {len(counts)} languages: {listed}; those of few articles are "
+        "answered badly: check them, or train a model for each language"
     }
 
 

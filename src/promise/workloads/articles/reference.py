@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,7 +28,7 @@ from promise.workloads.articles.reference_tiers import TIERS, Tier, reference_gr
 Article = Mapping[str, Any] | str
 """A text, or a mapping with a body (`body`, `content`, `text`), a title and a source."""
 
-VERSION = 1
+VERSION = 2
 """Of the extractor: raised whenever the same article gets other numbers, which empties caches."""
 
 
@@ -71,6 +72,12 @@ class AdaptiveFeatureExtractor:
         encoder: Encoder | Path | str | None = None,
         seed: int = 7,
     ) -> None:
+        counts = isinstance(dataset_size, int | np.integer) and dataset_size >= 0
+        if dataset_size is not None and not counts:
+            raise ConfigError(
+                f"dataset_size is how many labelled articles there are, not {dataset_size!r}; "
+                "leave it out to go by the articles that are fitted."
+            )
         self.dataset_size = dataset_size
         self.enable_advanced = enable_advanced
         self.enable_cache = enable_cache
@@ -148,10 +155,14 @@ class AdaptiveFeatureExtractor:
             )
         if self._tier is None or self.dataset_size is None:
             self._tier = self._chosen(len(articles))
+        job = Job(seed=self.seed).child("articles")
+        groups = fit_groups(self._tier.groups, to_columns(articles), labels, job)
+        bare = [group.name for group in self._tier.groups if group.name not in groups.sizes]
+        reasons = dict.fromkeys(bare, "these articles hold nothing to learn them from")
+        self._tier = replace(self._tier, left_out={**(self._tier.left_out or {}), **reasons})
         for name, reason in (self._tier.left_out or {}).items():
             warnings.warn(f"{name} are left out: {reason}", UserWarning, stacklevel=2)
-        job = Job(seed=self.seed).child("articles")
-        self._use(fit_groups(self._tier.groups, to_columns(articles), labels, job))
+        self._use(groups)
         return self
 
     def _use(self, groups: TextGroups) -> None:

@@ -6,7 +6,8 @@ nothing but a folder.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,7 +25,7 @@ from promise.job import Job
 from promise.kernels.rows import hash_fold
 from promise.metrics.intervals import Difference, paired_difference
 from promise.metrics.pointwise import metric_named
-from promise.state.files import alone
+from promise.state.files import alone, write_json
 from promise.workloads.articles.reference import AdaptiveFeatureExtractor, Article
 from promise.workloads.articles.reference_classifier import (
     MLClassifier,
@@ -36,6 +37,8 @@ from promise.workloads.articles.reference_classifier import (
 )
 
 _PARTS = 5  # one of them judges
+_ATTEMPT = "last_attempt.json"
+_DRIFT_RESTS_DAYS = 1.0
 
 
 @dataclass(frozen=True)
@@ -103,28 +106,49 @@ class AutoRetrainer:
     def should_retrain(self, n_new: int = 0, *, drifted: bool = False) -> Due:
         """Say whether a retraining is due, and why or why not.
 
+        What an attempt has seen makes no second one due, also where it did not win: labels and
+        days count from it, and drift asks again a day after one that was lost.
+
         Parameters
         ----------
         n_new
-            Articles that were labelled since the newest version was trained.
+            Articles that were labelled since the newest version was trained; before the first
+            version all that are labelled.
         drifted
             Whether the predicted classes have moved; see `ProductionMonitor.report`.
         """
-        known = versions_in(self.folder)
-        if not known:
+        known, tried = versions_in(self.folder), self._last_attempt()
+        if not known and tried is None:
             return Due(True, "there is no version yet")
-        trained = self._trained_at(known[-1])
-        if drifted:
+        newest = version_metadata(self.folder, known[-1]) if known else {}
+        last, fresh = self._since(newest, tried, n_new)
+        waited = self.clock.now() - last
+        since = "new labels" if fresh == n_new else "labels since the last attempt"
+        lost = tried is not None and tried["version"] is None
+        if drifted and not (lost and waited < timedelta(days=_DRIFT_RESTS_DAYS)):
             return Due(True, "the predicted classes have drifted")
-        if n_new >= self.every_articles:
-            return Due(True, f"{n_new} new labels (asked: every {self.every_articles})")
-        if n_new and self.clock.now() - trained >= timedelta(days=self.every_days):
+        if fresh >= self.every_articles:
+            return Due(True, f"{fresh} {since} (asked: every {self.every_articles})")
+        if fresh > 0 and waited >= timedelta(days=self.every_days):
             return Due(True, f"{self.every_days:g} days since the last training")
-        lacking = self.every_articles - n_new
+        lacking = self.every_articles - fresh
         return Due(False, f"due after {lacking} more labels, or {self.every_days:g} days")
 
-    def _trained_at(self, version: int) -> datetime:
-        return datetime.fromisoformat(version_metadata(self.folder, version)["trained_at"])
+    def _since(
+        self, newest: Mapping[str, Any], tried: Mapping[str, Any] | None, n_new: int
+    ) -> tuple[datetime, int]:
+        """Return when was trained last, won or lost, and how many labels came after."""
+        if tried is None:
+            return datetime.fromisoformat(newest["trained_at"]), n_new
+        seen = tried["dataset_size"] - newest.get("dataset_size", 0)
+        return datetime.fromisoformat(tried["at"]), max(0, n_new - max(0, seen))
+
+    def _last_attempt(self) -> dict[str, Any] | None:
+        path = Path(self.folder) / _ATTEMPT
+        if not path.is_file():
+            return None
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return told
 
     def retrain(self, articles: Sequence[Article], labels: Sequence[Any]) -> Retrained:
         """Train on all labelled articles, compare with the newest version, keep the winner.
@@ -153,7 +177,19 @@ class AutoRetrainer:
             if outcome.version is not None:
                 told = self._told(classifier, outcome, len(articles))
                 classifier.save(version_folder(home, outcome.version), told)
+            self._remember(outcome, len(articles))
             return outcome
+
+    def _remember(self, outcome: Retrained, n_articles: int) -> None:
+        """Keep what was tried last, so that the same labels make no second attempt due."""
+        told = {
+            "at": self.clock.now().isoformat(),
+            "dataset_size": n_articles,
+            "version": outcome.version,
+            "f1_macro": outcome.f1,
+            "reason": outcome.reason,
+        }
+        write_json(Path(self.folder) / _ATTEMPT, told)
 
     def _sides(self, articles: Sequence[Article]) -> tuple[list[int], list[int]]:
         """Deal articles by what they say, copies together: an article never changes sides."""

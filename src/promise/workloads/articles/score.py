@@ -71,6 +71,24 @@ class ArticleScore:
         shares = [m.chances.of(m.learner.margins(columns)) for m in self.members]
         return blended(shares, self.last)
 
+    def one(self, columns: Columns, text: str) -> FloatArray:
+        """Return the probabilities of one article, float64 (1, k), with the digits of `many`.
+
+        Parameters
+        ----------
+        columns
+            The cleaned article; `text` is the whole of it.
+        """
+        shares = []
+        for member in self.members:
+            learner = member.learner
+            if isinstance(learner, OfTerms):
+                found = learner.margins_one(text)
+            else:
+                found = learner.margins(columns)
+            shares.append(member.chances.of(found))
+        return blended(shares, self.last)
+
     def save(self, folder: Path) -> None:
         """Write the members, each into a folder of its own."""
         told = []

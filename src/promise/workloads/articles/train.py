@@ -143,9 +143,12 @@ def measure_ladder(
     rows = some_rows(ground)
     articles, truth = ground.articles.take(rows), ground.named.truth[rows]
     # what the clock decides must not be told apart by the kept folder's name
-    kept = Kept.of(order.work, articles[TEXT].tolist(), truth, f"{order.seed} {order.preset}")
+    asked = {key: order.options.get(key) for key in ("encoder", "rules")}
+    told = f"{order.seed} {order.preset} {asked}"
+    kept = Kept.of(order.work, articles[TEXT].tolist(), truth, told)
     terms = Terms(
-        ground.named.answer, job, wishes.latency_ms,
+        # the rung of a version that is trained again kept its bound when it was chosen
+        ground.named.answer, job, wishes.latency_ms if again is None else None,
         time.monotonic() + _LADDER_SHARE * order.budget_s,
     )  # fmt: skip
     tried = ways if again is None else again.kept(ways)

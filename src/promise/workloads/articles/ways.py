@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
-
-import numpy as np
 
 from promise.data.columns import Array, Columns, FloatArray, IntArray
 from promise.job import Job
 from promise.models.encoder import Encoder
+from promise.models.encoder_tuned import Adapter, fit_adapter
 from promise.models.text_linear import fit_logistic, fit_support
 from promise.models.text_terms import Counted, Terms, count
 from promise.workloads.articles.kept import Kept
-from promise.workloads.articles.learners import SHARPNESS, Learner, OfTerms, OfVectors
+from promise.workloads.articles.learners import SHARPNESS, Learner, OfTerms, OfVectors, encoded
 from promise.workloads.articles.task import TEXT
 
-_BLOCK = 256
-"""So many articles are encoded at once; finished ones are not encoded again after a kill."""
+_TOLD = 1_024  # articles encoded between two lines of progress
 
 
 @dataclass(frozen=True)
@@ -115,23 +114,31 @@ class TermsWay:
         return (Setting(1.0, 0.0), Setting(4.0, 0.0))
 
     def read(self, articles: Columns, kept: Kept, job: Job, tell: Callable[[str], None]) -> Read:  # noqa: ARG002 — the way's signature
-        """Count the terms of all articles."""
-        return _ReadTerms(count(articles[TEXT].tolist(), grams=self.grams), self.grams)
+        """Return the texts; their terms are counted when folds ask for some of them."""
+        return _ReadTerms(articles[TEXT].tolist(), self.grams)
 
 
 @dataclass(frozen=True, eq=False)
 class _ReadTerms:
-    counted: Counted
+    texts: Sequence[str]
     grams: bool
 
+    @cached_property
+    def counted(self) -> Counted:
+        return count(self.texts, grams=self.grams)
+
     def fold(self, rows: IntArray, truth: Array, several: bool, job: Job) -> Fold:  # noqa: ARG002 — the way's signature
-        terms = Terms.fit(self.counted, rows, grams=self.grams)
-        return _TermsFold(self.counted, terms, terms.weighed(self.counted, rows), truth[rows])
+        if len(rows) == len(self.texts):  # nothing is judged by it: what was counted may go
+            terms, features = Terms.fit_weighed(self.texts, grams=self.grams)
+        else:
+            terms = Terms.fit(self.counted, rows, grams=self.grams)
+            features = terms.weighed(self.counted, rows)
+        return _TermsFold(self, terms, features, truth[rows])
 
 
 @dataclass(frozen=True, eq=False)
 class _TermsFold:
-    counted: Counted
+    read: _ReadTerms
     terms: Terms
     features: Any
     truth: Array
@@ -143,7 +150,7 @@ class _TermsFold:
         return OfTerms(self.terms, learned)
 
     def margins(self, learner: OfTerms, rows: IntArray) -> FloatArray:
-        return SHARPNESS * learner.linear.of(self.terms.weighed(self.counted, rows))
+        return SHARPNESS * learner.linear.of(self.terms.weighed(self.read.counted, rows))
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,62 +159,71 @@ class EncoderWay:
 
     Parameters
     ----------
-    called
-        What the encoder was asked for by.
+    name
+        What it is called on the ladder; each encoder has a name of its own.
+    tuned
+        Whether a light adapter draws articles of one class together first.
     """
 
     encoder: Encoder
-    called: str
-
-    @property
-    def name(self) -> str:
-        """What it is called on the ladder."""
-        return "sentence vectors" if self.encoder.kind == "sentence" else "static vectors"
+    name: str
+    tuned: bool = False
 
     @property
     def cost(self) -> int:
         """Its place on the ladder."""
-        return 20 if self.encoder.kind == "sentence" else 4
+        return (20 if self.encoder.kind == "sentence" else 4) + int(self.tuned)
 
     def settings(self, imbalanced: bool) -> Sequence[Setting]:
         """Return what is tried."""
         power = 0.5 if imbalanced else 0.0
+        if self.tuned:  # the classes lie apart already
+            return (Setting(10.0, power), Setting(100.0, power))
         return (Setting(100.0, power), Setting(1000.0, power), Setting(10.0, power))
 
     def read(self, articles: Columns, kept: Kept, job: Job, tell: Callable[[str], None]) -> Read:  # noqa: ARG002 — the way's signature
         """Encode all articles; a cache behind the encoder keeps blocks that are finished."""
         texts = articles[TEXT].tolist()
-        found = np.empty((len(texts), self.encoder.size), np.float32)
-        for first in range(0, len(texts), _BLOCK):
-            found[first : first + _BLOCK] = self.encoder.encode(texts[first : first + _BLOCK])
-            if first and first % (4 * _BLOCK) == 0:
-                tell(f"{self.name}: {first:,} of {len(texts):,} articles")
-        return _ReadVectors(self.encoder, found)
+
+        def done(n: int) -> None:
+            if n % _TOLD == 0:
+                tell(f"{self.name}: {n:,} of {len(texts):,} articles")
+
+        found = encoded(self.encoder, texts, done)
+        return _ReadVectors(self.encoder, found, self.tuned)
 
 
 @dataclass(frozen=True, eq=False)
 class _ReadVectors:
     encoder: Encoder
     vectors: FloatArray
+    tuned: bool
 
-    def fold(self, rows: IntArray, truth: Array, several: bool, job: Job) -> Fold:  # noqa: ARG002 — the way's signature
-        return _VectorsFold(self.encoder, self.vectors, rows, truth[rows], several)
+    def fold(self, rows: IntArray, truth: Array, several: bool, job: Job) -> Fold:
+        return _VectorsFold(self, rows, truth[rows], several, job)
 
 
 @dataclass(frozen=True, eq=False)
 class _VectorsFold:
-    encoder: Encoder
-    vectors: FloatArray
+    read: _ReadVectors
     rows: IntArray
     truth: Array
     several: bool
+    job: Job
+
+    @cached_property
+    def adapter(self) -> Adapter | None:
+        if not self.read.tuned:
+            return None
+        return fit_adapter(self.read.vectors[self.rows], self.truth, self.job)
 
     def learn(self, setting: Setting, job: Job) -> OfVectors:  # noqa: ARG002 — the fold's signature
+        vectors = self.read.vectors[self.rows]
         learned = fit_logistic(
-            self.vectors[self.rows], self.truth,
+            vectors if self.adapter is None else self.adapter.of(vectors), self.truth,
             strength=setting.strength, power=setting.power, several=self.several,
         )  # fmt: skip
-        return OfVectors(self.encoder, learned)
+        return OfVectors(self.read.encoder, learned, self.adapter)
 
     def margins(self, learner: OfVectors, rows: IntArray) -> FloatArray:
-        return learner.linear.of(self.vectors[rows])
+        return learner.of_vectors(self.read.vectors[rows])
