@@ -65,6 +65,7 @@ def data() -> pa.Table:
     return pa.table({"p": p, "y": np.where(yes, "yes", "no"), "site": group})
 
 
+@pytest.mark.slow
 def test_each_version_decides_by_its_own_multipliers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +99,7 @@ def test_rows_of_a_grouped_split_are_judged_by_whole_groups(tmp_path: Path) -> N
     assert widths[0] > 1.2 * widths[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", [range(50, 100), range(40), None])
 def test_versions_that_held_out_other_rows_are_not_compared_on_their_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: range | None

@@ -11,6 +11,7 @@ from promise.settings import Settings
 from promise.training.train import train_version
 
 
+@pytest.mark.slow
 def test_option_files_are_kept_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     classes = name_table(300, n_classes=3).column("category").to_pylist()

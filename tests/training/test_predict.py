@@ -82,6 +82,7 @@ def left(out: Path) -> list[str]:
     return sorted(path.name for path in out.parent.iterdir() if out.stem in path.name)
 
 
+@pytest.mark.slow
 def test_chunks_make_the_same_file_and_leave_nothing(
     home: Path, version: Version, whole: pa.Table, tmp_path: Path
 ) -> None:
@@ -101,6 +102,7 @@ def test_several_processes_make_the_same_file(
     assert left(tmp_path / "a.parquet") == ["a.parquet"]
 
 
+@pytest.mark.slow
 def test_killed_twice_and_gone_on_with_nothing_is_lost_or_doubled(
     home: Path, version: Version, whole: pa.Table, tmp_path: Path
 ) -> None:
@@ -124,6 +126,7 @@ def test_killed_twice_and_gone_on_with_nothing_is_lost_or_doubled(
     assert left(out) == ["a.parquet"]
 
 
+@pytest.mark.slow
 def test_a_torn_part_is_answered_again(
     home: Path, version: Version, whole: pa.Table, tmp_path: Path
 ) -> None:
@@ -135,6 +138,7 @@ def test_a_torn_part_is_answered_again(
     assert pq.read_table(out).equals(whole)
 
 
+@pytest.mark.slow
 def test_parts_of_other_terms_are_not_taken_over(
     home: Path, version: Version, whole: pa.Table, tmp_path: Path
 ) -> None:
@@ -147,6 +151,7 @@ def test_parts_of_other_terms_are_not_taken_over(
     assert pq.read_table(out).equals(whole)
 
 
+@pytest.mark.slow
 def test_only_one_run_at_a_time_writes_a_file(home: Path, version: Version, tmp_path: Path) -> None:
     out = tmp_path / "a.parquet"
     assert run_killed(home, out, "predict.part.kept:2") == -signal.SIGKILL
@@ -179,6 +184,7 @@ def test_parts_go_with_bad_data_and_stay_when_going_on_would_help(tmp_path: Path
     assert left_after(DataError("row 7 is no number")) is None
 
 
+@pytest.mark.slow
 def test_resuming_where_nothing_was_begun_begins(
     home: Path, version: Version, whole: pa.Table, tmp_path: Path
 ) -> None:

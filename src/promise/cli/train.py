@@ -143,7 +143,9 @@ def evaluate(
 def predict(
     reference: Annotated[str, typer.Argument(metavar="NAME[@V]")],
     data: Annotated[str, typer.Argument(help="Rows to answer.")],
-    out: Annotated[Path, typer.Option("--out", help="A .csv or .parquet file.")],
+    out: Annotated[
+        str, typer.Option("--out", help="A .csv or .parquet file, or a database's URL::TABLE.")
+    ],
     on_bad_rows: BadRows = "fail",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a killed run ended.")
@@ -153,19 +155,31 @@ def predict(
     ] = 1,
     as_json: Json = False,
 ) -> None:
-    """Write one row of predictions for each input row, in input order."""
+    """Write one row of predictions for each input row, in input order.
+
+    A table has the column `row` beside, the number of the input row.
+    """
     from promise.data.source import open_source
     from promise.pipeline.order import workload_named
+    from promise.settings import Settings
     from promise.training.model import load
+    from promise.training.outputs import output_of
     from promise.training.predict import predict_file
 
+    to = output_of(out, Settings.load().home)
     model = load(reference)
     source = open_source(data, on_bad_rows=on_bad_rows)
+    if not getattr(source, "ordered", True):
+        errors.print(
+            f"warning: {source.name} states no order, so nothing tells which answer is whose; put "
+            "ORDER BY with a key at its end.",
+            markup=False, highlight=False,
+        )  # fmt: skip
     with _bar("predicting", source.size().rows) as advance:
         done = predict_file(
             model.pipeline,
             source,
-            out,
+            to,
             chunk_rows=workload_named(model.pipeline.task.workload).bulk_rows,
             progress=advance,
             version=model.version,
@@ -177,7 +191,7 @@ def predict(
         "rows": done.rows,
         "seconds": done.seconds,
         "bad_rows": done.bad_rows,
-        "out": str(done.out),
+        "out": done.out,
     }
     if as_json:
         print_json(summary)

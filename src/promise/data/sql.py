@@ -15,14 +15,15 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from promise.data.detect import unique_names
 from promise.data.rows import BadRows, Size
 from promise.errors import DataError, MissingExtra, near
-from promise.kernels.reading import value_array
+from promise.kernels.plain_tables import value_array
 
 
 class SqlSource:
     """Rows of a table or a query, streamed through a cursor on the server.
 
-    A table is read in the order of its primary key (in Postgres without one: as stored), so that
-    row numbers stay the same from pass to pass; a query is read in the order that it states.
+    A table is read in the order of its primary key (without one: as stored), so that row numbers
+    stay the same from pass to pass; a query is read in the order that it states. `ordered` says
+    whether there is one.
 
     Parameters
     ----------
@@ -62,6 +63,7 @@ class SqlSource:
         """Return the statement and its column names."""
         if table is None:
             text = str(query).strip().rstrip(";")
+            self.ordered = _states_order(text)
             with self._engine.connect() as connection:
                 probe = f"SELECT * FROM (\n{text}\n) q WHERE 1 = 0"
                 names = list(_run(connection, probe).keys())
@@ -77,8 +79,13 @@ class SqlSource:
         found = sa.Table(short, sa.MetaData(), autoload_with=self._engine, schema=schema or None)
         order: list[Any] = list(found.primary_key.columns)
         is_table = short in inspector.get_table_names(schema or None)
+        taken = {str(c.name).lower() for c in found.columns}
         if not order and is_table and self._engine.dialect.name == "postgresql":
             order = [sa.text("ctid")]
+        elif not order and is_table and self._engine.dialect.name == "sqlite":
+            # an index that covers what is asked for would be read in its own order
+            order = [sa.text(n) for n in ("rowid", "_rowid_", "oid") if n not in taken][:1]
+        self.ordered = bool(order)
         return sa.select(found).order_by(*order), tuple(str(c.name) for c in found.columns)
 
     def size(self) -> Size:
@@ -135,6 +142,23 @@ class SqlSource:
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+def _states_order(query: str) -> bool:
+    """Say whether a query orders what comes out; an order inside of brackets does not.
+
+    Examples
+    --------
+    >>> _states_order("SELECT * FROM t ORDER BY lower(name), id")
+    True
+    >>> _states_order("SELECT * FROM (SELECT * FROM t ORDER BY id) q")
+    False
+    """
+    for found in re.finditer(r"\border\s+by\b", query, re.IGNORECASE):
+        before = query[: found.start()]
+        if before.count("(") == before.count(")"):
+            return True
+    return False
+
+
 def _run(connection: sa.Connection, statement: Any) -> sa.CursorResult[Any]:
     """Run a statement; a user's own SQL goes to the driver as it is, its `:` and `%` untouched."""
     if isinstance(statement, str):
@@ -161,7 +185,7 @@ def _engine(address: str) -> sa.Engine:
 
 
 def _check_exists(text: str) -> None:
-    from promise.data.files import local_paths
+    from promise.data.places import local_paths
 
     path = Path(text)
     if path.is_dir():

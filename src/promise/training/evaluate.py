@@ -109,8 +109,7 @@ def _judge(
     task = pipeline.task
     own = workload_named(task.workload).judge
     if own is not None:
-        roles = version.lineage.get("order", {}).get("columns", {})
-        return _by_later(own(pipeline, source, roles), task, metric, seed, start)
+        return _by_later(own(pipeline, source, version.lineage), task, metric, seed, start)
     sealed = sealed_rows(version, source) if asked is None else asked
     rule = HoldoutRule.of(task, version.lineage)
     group = rule.field if rule is not None and rule.grouped else None

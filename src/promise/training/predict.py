@@ -11,24 +11,22 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from promise.data.answer import Class, Labels
 from promise.data.columns import Array, Columns
 from promise.data.source import Source
 from promise.engine.local import LocalEngine
-from promise.errors import ConfigError, DataError, near
+from promise.errors import DataError, near
 from promise.features.keyed import Keyed
-from promise.kernels.reading import join_tables
+from promise.kernels.plain_tables import join_tables
 from promise.pipeline.answers import MANY_CLASSES, TOP
 from promise.pipeline.artifact import load_pipeline
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.policy import PREDICTION, PROBABILITY
 from promise.pipeline.request import request_from_table
 from promise.registry.versions import Version
-from promise.state.files import whole_file
-from promise.training.parts import Parts, write_part
+from promise.training.outputs import FileOutput, Output
+from promise.training.parts import Parts, digest_of, write_part
 
 _CHUNK_ROWS = 65_536
 
@@ -39,14 +37,14 @@ class Predicted:
 
     rows: int
     seconds: float
-    out: Path
+    out: str
     bad_rows: int
 
 
 def predict_file(
     pipeline: Pipeline,
     source: Source,
-    out: Path,
+    out: Path | Output,
     *,
     chunk_rows: int = _CHUNK_ROWS,
     progress: Callable[[int], None] | None = None,
@@ -54,13 +52,15 @@ def predict_file(
     resume: bool = False,
     workers: int = 1,
 ) -> Predicted:
-    """Write one row of predictions for each input row, as CSV or Parquet by the file's ending.
+    """Write one row of predictions for each input row: to a file by its ending, or to a table.
 
     Columns are `prediction` and, for classes, `probability_<class>`; above 100 classes
     `top_<i>_class` and `top_<i>_probability` for the five likeliest.
 
     Parameters
     ----------
+    out
+        A path that ends in .csv or .parquet, or what `output_of` makes of a database's URL.
     version
         Whose pipeline it is; needed for `workers` above 1.
     resume
@@ -68,9 +68,9 @@ def predict_file(
     workers
         Processes that answer chunks side by side; what reads windows of events has one alone.
     """
-    if out.suffix.lower() not in (".csv", ".parquet"):
-        raise ConfigError(f"--out {out}: the ending must be .csv or .parquet.")
-    start, parts, rows, n = time.perf_counter(), Parts(out), 0, 0
+    to = FileOutput(out) if isinstance(out, Path) else out
+    to.check()
+    start, parts, rows, n = time.perf_counter(), to.parts, 0, 0
     terms = {
         "version": None if version is None else f"{version} {version.digest[:12]}",
         "data": f"{source.name} {source.fingerprint()}",
@@ -89,29 +89,16 @@ def predict_file(
                 progress(rows)
         if not n:
             raise DataError(f"{source.name} has no rows, so there is nothing to predict.")
-        _join(parts, n, out)
-    return Predicted(rows, time.perf_counter() - start, out, source.bad_rows.count)
-
-
-def _join(parts: Parts, n: int, out: Path) -> None:
-    """Write all parts into the file, in order; it is whole or absent."""
-    with whole_file(out) as draft:
-        writer: Any = None
-        try:
-            for table in parts.tables(n):
-                writer = writer or _writer(draft, table.schema)
-                writer.write_table(table)
-        finally:
-            if writer is not None:
-                writer.close()
+        to.write(parts.tables(n))
+    return Predicted(rows, time.perf_counter() - start, to.name, source.bad_rows.count)
 
 
 def _in_turn(pipeline: Pipeline, chunks: Iterator[pa.Table], parts: Parts) -> Iterator[int]:
     """Answer the chunks that have no part yet; yield the rows of each."""
     for number, table in enumerate(chunks):
-        kept = parts.rows(number)
-        if kept is None:
-            write_part(parts.path(number), answer_chunk(pipeline, table))
+        asked = digest_of(table)
+        if not parts.answers(number, asked):
+            write_part(parts.path(number), answer_chunk(pipeline, table), asked)
         yield table.num_rows
 
 
@@ -120,8 +107,8 @@ def _side_by_side(
 ) -> Iterator[int]:
     """Answer the chunks that have no part yet in several processes; yield the rows of each."""
     jobs = (
-        PartJob(folder, table, parts.path(number), parts.rows(number) is not None)
-        for number, table in enumerate(chunks)
+        PartJob(folder, table, parts.path(number), asked, parts.answers(number, asked))
+        for number, (table, asked) in enumerate((table, digest_of(table)) for table in chunks)
     )
     with LocalEngine(threads=workers, memory_mb=None) as engine:
         yield from engine.map_batches(answer_part, jobs, workers=workers)
@@ -135,6 +122,8 @@ class PartJob:
     ----------
     folder
         The version's.
+    asked
+        The digest of the rows.
     kept
         Whether an earlier run answered it.
     """
@@ -142,13 +131,14 @@ class PartJob:
     folder: Path
     table: pa.Table
     path: Path
+    asked: str
     kept: bool
 
 
 def answer_part(job: PartJob) -> int:
     """Answer one chunk into its part; return its rows."""
     if not job.kept:
-        write_part(job.path, answer_chunk(load_pipeline(job.folder), job.table))
+        write_part(job.path, answer_chunk(load_pipeline(job.folder), job.table), job.asked)
     return int(job.table.num_rows)
 
 
@@ -216,9 +206,3 @@ def _told(values: Array) -> Any:
         return pa.array(values)
     texts = (v if v is None or isinstance(v, str) else json.dumps(v) for v in values)
     return pa.array(list(texts), pa.string())
-
-
-def _writer(draft: Path, schema: pa.Schema) -> Any:
-    if draft.suffix.lower() == ".parquet":
-        return pq.ParquetWriter(draft, schema)
-    return pa_csv.CSVWriter(draft, schema)

@@ -109,6 +109,7 @@ def train_version(
     lineage: Mapping[str, Any] | None = None,
     admit: Callable[[sa.Connection], None] | None = None,
     settings: Settings | None = None,
+    until: int | None = None,
     **terms: Any,
 ) -> Trained:
     """Do what `train` does and return what is known of the new version.
@@ -119,6 +120,9 @@ def train_version(
         What else the version's lineage keeps.
     admit
         See `Registry.register`: what it raises leaves no version.
+    until
+        Up to which event of its log a model that answers with lists learns, beside its data; None:
+        the log is read only where it is the data, to its end.
     """
     begun = time.perf_counter()
     kind = workload_named(workload)
@@ -143,9 +147,12 @@ def train_version(
         order.work.mkdir(parents=True, exist_ok=True)
         source: Source
         if kind.finder is not None and isinstance(data, str) and data == LOG:
-            source = History(registry.database, name)
+            source = History(registry.database, name, until=until, records=settings.records)
         else:
             source = open_source(data, on_bad_rows=on_bad_rows)
+            if until is not None:
+                log = History(registry.database, name, until=until, records=settings.records)
+                order = replace(order, log=log)
         outcome = kind.train(source, order, tell or (lambda _: None))
         parents = [] if parent is None else [str(parent)]
         ordered = order_told(
