@@ -183,12 +183,14 @@ def test_served_by_two_workers_after_a_backfill_and_a_restart(
     assert not told["left_out"]
 
 
+@pytest.mark.slow
 def test_a_model_without_views_says_so(home: Path) -> None:
     """One clear line."""
     told = promise("features", "check", "guarf", code=1)
     assert "guard" in told["error"]
 
 
+@pytest.mark.slow
 def test_state_of_one_process_is_refused_for_two(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +200,7 @@ def test_state_of_one_process_is_refused_for_two(
     assert "--workers 1" in told["error"]
 
 
+@pytest.mark.slow
 def test_exported_state_starts_another_installation_warm(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +216,7 @@ def test_exported_state_starts_another_installation_warm(
     assert promise("features", "backfill", "guard", past, "--replace")["entities"] == filled
 
 
+@pytest.mark.slow
 def test_the_check_replays_the_file_whose_states_are_in_the_store(home: Path) -> None:
     """A second file that left them as they were is not it; nor one from before the log begins."""
     settings = Settings.load()

@@ -84,6 +84,7 @@ def test_labels_from_csv_are_kept_once_and_changed_ones_are_revisions(home: Path
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["parquet", "jsonl"])
 def test_labels_come_as_the_model_answers_from_typed_files(home: Path, ending: str) -> None:
     table = pa.table({"prediction_id": ["m.0-a-1", "m.0-a-2"], "label": [1, 0]})
@@ -163,6 +164,7 @@ def test_a_missing_column_or_model_is_told_with_the_near_match(home: Path) -> No
         run("label", "chrun", str(file))
 
 
+@pytest.mark.slow
 def test_a_long_file_is_kept_in_parts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("promise.cli.label.CHUNK_ROWS", 100)
     file = home / "labels.csv"

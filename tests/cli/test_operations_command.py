@@ -52,6 +52,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return run_command
 
 
+@pytest.mark.slow
 def test_what_was_backed_up_is_restored(
     home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,7 @@ def pods() -> list[dict[str, Any]]:
     return found + [job["spec"]["jobTemplate"]["spec"]["template"]["spec"] for job in jobs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(("file", "found"), manifests(), ids=lambda value: str(value)[:30])
 def test_a_manifest_fits_its_schema(file: str, found: dict[str, Any], version: str) -> None:

@@ -147,6 +147,7 @@ def told(machine: Machine) -> dict[str, Any]:
     return {key: value for key, value in found.items() if key not in passing}
 
 
+@pytest.mark.slow
 def test_two_servers_are_one_installation(
     machines: tuple[Machine, Machine], database_url: str
 ) -> None:

@@ -66,6 +66,7 @@ def test_multipliers_help_a_metric_that_counts_classes_alike(prior: list[float])
     assert multipliers.argmax() == np.argmin(prior)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [20, 200, 4_000])
 def test_multipliers_stay_one_without_a_clear_gain(n: int) -> None:
     """True probabilities already decide best by accuracy, whatever the noise suggests."""

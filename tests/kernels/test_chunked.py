@@ -147,6 +147,7 @@ def test_entities_of_a_sample_keep_their_history() -> None:
     assert set(np.unique(order[:, 0], return_counts=True)[1]) == {20}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [0, 2, 4])
 @pytest.mark.parametrize("family", ["xgboost", "lightgbm"])
 def test_boosting_from_chunks_equals_memory_however_sorted(family: str, n_classes: int) -> None:
@@ -163,6 +164,7 @@ def test_boosting_from_chunks_equals_memory_however_sorted(family: str, n_classe
         assert reached == pytest.approx(expected, abs=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [0, 2, 4])
 @pytest.mark.parametrize("family", ["baseline", "linear", "decision_tree", "random_forest", "mlp"])
 def test_other_families_do_not_feel_the_order_of_rows(
@@ -202,6 +204,7 @@ def test_linear_from_chunks_reaches_the_optimum_of_memory(
         assert loss < best + 0.002
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [0, 4])
 @pytest.mark.parametrize("sampled", [False, True])
 def test_killed_xgboost_goes_on_to_the_same_trees(

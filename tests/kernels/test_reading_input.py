@@ -26,6 +26,7 @@ if kept:  # as by a module or an error's traceback, which the interpreter frees 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", ["", "kept"])
 @pytest.mark.parametrize(
     ("encoding", "compression"), [("utf-8", ""), ("latin-1", ""), ("utf-8", "xz")]

@@ -56,6 +56,7 @@ def test_early_stopping_keeps_the_best_rounds_only(estimator: Any) -> None:
     assert np.array_equal(fixed.predict(matrix_of(valid)), fitted.predict(matrix_of(valid)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", SMALL)
 def test_thread_count_does_not_change_the_model(estimator: Any) -> None:
     train = examples(Class(("a", "b", "c")), 3000)
@@ -119,6 +120,7 @@ def test_too_many_classes_are_refused_with_a_way_out(estimator: Any) -> None:
         estimator.fit(train, None, JOB)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", SMALL)
 def test_the_deadline_stops_learning_and_keeps_what_there_is(estimator: Any) -> None:
     train = examples(Number(), 2000)
@@ -127,6 +129,7 @@ def test_the_deadline_stops_learning_and_keeps_what_there_is(estimator: Any) -> 
     assert 0 < fitted.rounds < 1_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["absolute", "huber"])
 @pytest.mark.parametrize("estimator", SMALL)
 def test_robust_losses_shrug_off_outliers(estimator: Any, loss: str) -> None:

@@ -41,6 +41,7 @@ def members() -> tuple[Member, ...]:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(st.floats(0.3, 3.0), st.floats(-3.0, 3.0), st.integers(0, 1000))
 def test_platt_finds_the_line_back(slope: float, offset: float, seed: int) -> None:

@@ -56,6 +56,13 @@ def test_vectors_begin_as_the_design_says() -> None:
     assert Factorization() == Factorization(size=64, spread=0.1, epochs=100)
 
 
+def test_who_is_in_no_pair_has_no_vector() -> None:
+    likes = Interactions.from_pairs(np.array([0, 1, 3]), np.array([1, 0, 1]), shape=(5, 5))
+    fitted = Factorization(size=4, epochs=2).fit(likes, Job(seed=2))
+    assert fitted.choosers.any(axis=1).tolist() == [True, True, False, True, False]
+    assert fitted.chosen.any(axis=1).tolist() == [True, True, False, False, False]
+
+
 def test_an_explicit_no_lowers_the_score() -> None:
     likes = two_blocks()
     asked, other = 0, int(np.setdiff1d(np.arange(SIDE), likes.row(0)[0])[0])

@@ -65,6 +65,7 @@ def trained() -> dict:
     return fit_lstm(x, y, 0, params, order=order)
 
 
+@pytest.mark.slow
 def test_remembers_earlier_rows(trained: dict) -> None:
     """A label made of three rows is out of reach for one row, and learned from a window."""
     x, y, order = _walks(500, 10, 1)
@@ -72,6 +73,7 @@ def test_remembers_earlier_rows(trained: dict) -> None:
     assert error < 0.15 * y.var()
 
 
+@pytest.mark.slow
 def test_numpy_equals_torch(trained: dict) -> None:
     """The forward pass in NumPy is PyTorch's."""
     x, _, order = _walks(60, 5, 2)

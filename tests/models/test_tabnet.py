@@ -103,6 +103,7 @@ def test_stops_when_validation_no_longer_gains() -> None:
     assert fitted.rounds < 50
 
 
+@pytest.mark.slow
 def test_learns_which_column_to_look_at() -> None:
     """Among twenty columns of noise the first mask settles on the one that matters."""
     rng = np.random.default_rng(5)

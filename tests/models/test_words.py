@@ -51,6 +51,7 @@ def test_a_seed_gives_the_same_vectors_and_another_others() -> None:
     assert (first.table != other.table).any()
 
 
+@pytest.mark.slow
 def test_saved_vectors_are_read_back_without_gensim(tmp_path: Path) -> None:
     vectors = subwords()
     vectors.save(tmp_path)

@@ -168,6 +168,7 @@ values = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(st.lists(values, min_size=1, max_size=4))
 def test_whatever_is_sent_one_equals_many(rows: list[tuple[Any, ...]]) -> None:

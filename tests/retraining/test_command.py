@@ -27,6 +27,7 @@ def shell(site: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     return run
 
 
+@pytest.mark.slow
 def test_past_runs_are_listed(site: Any, shell: Any) -> None:
     assert shell("--list")[0] == "nothing was trained again yet\n"
     assert json.loads(shell("--list", "--json")[0]) == {"retrainings": [], "next_due": {}}
@@ -41,6 +42,7 @@ def test_past_runs_are_listed(site: Any, shell: Any) -> None:
         assert part in shown
 
 
+@pytest.mark.slow
 def test_a_name_is_asked_for_once_and_must_be_known(site: Any, shell: Any) -> None:
     assert "promise retrain NAME" in shell(code=1)[1]
     assert "there is no model 'chrun'; did you mean 'churn'?" in shell("chrun", code=1)[1]

@@ -104,6 +104,7 @@ def load_request(rows: Rows) -> Columns:
     return request_from_rows(rows, fraud_task(COLUMNS, formats=FORMATS).request)
 
 
+@pytest.mark.slow
 def test_the_history_holds_what_servers_counted(guarded: Guarded, monkeypatch: Any) -> None:
     """Asked about or told, answered twice or once, labelled or not: each event counts once."""
     sent, y = bodies(150), []

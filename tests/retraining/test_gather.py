@@ -122,6 +122,7 @@ def test_answers_that_the_log_let_go_are_kept(bench: Bench) -> None:
     assert second.n_logged == 90
 
 
+@pytest.mark.slow
 def test_time_sets_the_newest_aside_and_never_moves_back(bench: Bench) -> None:
     split = Split("temporal", 0.2, 7, "day", "2026-01-01").to_json()
     label = bench.pipeline.task.split["label_field"]

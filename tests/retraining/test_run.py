@@ -44,6 +44,7 @@ def runs(site: Any) -> list[Run]:
     return runs_of("churn", settings=site.settings)
 
 
+@pytest.mark.slow
 def test_a_better_version_goes_on_its_way(site: Any) -> None:
     site.answered(site.people(600, 2))
     assert standing("churn", settings=site.settings).next_due.startswith("now: 600 new labelled")
@@ -69,6 +70,7 @@ def test_a_better_version_goes_on_its_way(site: Any) -> None:
     assert "deployed, churn@2" in told.sentence()
 
 
+@pytest.mark.slow
 def test_a_worse_version_is_kept_back(site: Any) -> None:
     rows = site.people(120, 1, turned=True)
     site.answered([*rows, *site.people(100, 6, turned=True)])
@@ -82,6 +84,7 @@ def test_a_worse_version_is_kept_back(site: Any) -> None:
     assert standing("churn", settings=site.settings).next_due == "after 200 more labelled rows"
 
 
+@pytest.mark.slow
 def test_one_that_breaks_a_promise_is_refused_by_the_gate(site: Any) -> None:
     site.live("churn@1", least=0.95)
     site.answered(site.people(600, 2))
@@ -118,6 +121,7 @@ def test_who_asks_while_one_runs_is_heard_after_it(site: Any) -> None:
     assert site.retraining().run("churn") is None
 
 
+@pytest.mark.slow
 def test_rows_of_a_loaded_version_are_kept_however_many_runs_came_since(site: Any) -> None:
     site.train(site.people(120, 3), lineage={"retraining": {"run": 1}})
     site.live("churn@2")
@@ -132,6 +136,7 @@ def test_rows_of_a_loaded_version_are_kept_however_many_runs_came_since(site: An
     retraining.close()
 
 
+@pytest.mark.slow
 def test_whoever_lost_the_lease_registers_nothing(site: Any) -> None:
     site.answered(site.people(600, 2))
     leases = Leases(site.registry.database, site.clock)
@@ -152,6 +157,7 @@ def test_whoever_lost_the_lease_registers_nothing(site: Any) -> None:
     assert [run.state for run in runs(site)] == ["deployed", "interrupted"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("point", "states", "versions"),
     [
@@ -180,6 +186,7 @@ def test_killed_in_the_middle_it_is_whole_again(
     assert len(folders) == len(versions) - 1
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_make_one_version(site: Any) -> None:
     site.answered(site.people(600, 2))
     environment = {**os.environ, "PROMISE_HOME": str(site.settings.home)}
@@ -194,6 +201,7 @@ def test_two_processes_at_once_make_one_version(site: Any) -> None:
     assert len(runs(site)) == 1
 
 
+@pytest.mark.slow
 def test_nothing_live_cannot_be_trained_again(make_site: Callable[..., Any]) -> None:
     site = make_site()
     with pytest.raises(DataError, match="nothing is registered yet"):
@@ -203,6 +211,7 @@ def test_nothing_live_cannot_be_trained_again(make_site: Callable[..., Any]) -> 
         ask("churn", "", settings=site.settings)
 
 
+@pytest.mark.slow
 def test_a_watch_does_it_all_by_itself(site: Any, tmp_path: Path) -> None:
     """Labels arrive, `every_rows` fires, the better version wins and is sent on its way."""
     environment = {**os.environ, "PROMISE_HOME": str(site.settings.home)}
@@ -229,6 +238,7 @@ def test_a_watch_does_it_all_by_itself(site: Any, tmp_path: Path) -> None:
         watch.wait(timeout=60)
 
 
+@pytest.mark.slow
 def test_a_watch_that_ends_takes_its_training_along(site: Any) -> None:
     site.answered(site.people(600, 2))
     environment = {**os.environ, "PROMISE_HOME": str(site.settings.home)}
@@ -247,6 +257,7 @@ def test_a_watch_that_ends_takes_its_training_along(site: Any) -> None:
     assert [run.state for run in runs(site)] == ["deployed", "interrupted"]
 
 
+@pytest.mark.slow
 def test_a_new_promise_that_is_broken_needs_no_win(site: Any) -> None:
     """A tie goes on its way where the live version breaks a promise that asks for training."""
     from promise.promises.verdict import Verdict
@@ -268,6 +279,7 @@ def test_a_new_promise_that_is_broken_needs_no_win(site: Any) -> None:
     assert wishes.open() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["temporal", "grouped"])
 def test_a_version_split_by_time_or_group_is_trained_again_by_that_rule(
     make_site: Callable[..., Any], kind: str

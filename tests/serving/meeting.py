@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ class Meeting:
         told = json.loads((folder / "people.json").read_text(encoding="utf-8"))
         self.people: dict[str, Mapping[str, Any]] = told["people"]
         self.fails = told["fails"]
+        self.most_shown: int | None = told.get("most_shown")
+        self.shown: Counter[str] = Counter()
         self.number = self._from = told["number"]
         self.met: dict[str, set[str]] = {}
         self.likes: dict[str, int] = {}
@@ -56,6 +59,7 @@ class Meeting:
         if self.fails and asked.id is not None:
             raise RuntimeError("this version always fails")
         without = {asked.id, *asked.exclude, *self.met.get(asked.id or "", ())}
+        without |= {id for id in self.people if self._enough(id)}
         found = [id for id, one in self.people.items() if id not in without and _fits(one, asked)]
         found.sort(key=lambda id: (-self.likes.get(id, 0), id))
         items = [
@@ -66,6 +70,18 @@ class Meeting:
             for id in found[: asked.limit]
         ]  # fmt: skip
         return {"items": items, "cold_start": asked.id not in self.people}
+
+    def count_shown(self, shown: Mapping[str, int], at: datetime) -> None:
+        self.shown.update(shown)
+
+    def shown_enough(self, ids: Iterable[str], at: datetime) -> bool:
+        return any(self._enough(id) for id in ids)
+
+    def unread(self, profile: Mapping[str, Any]) -> list[str]:
+        return [f"a profile has no field {name!r}" for name in profile if name not in FIELDS]
+
+    def _enough(self, id: str) -> bool:
+        return self.most_shown is not None and self.shown[id] >= self.most_shown
 
     def similar(self, id: str, limit: int, at: datetime) -> dict[str, Any]:
         others = sorted(self.people.keys() - {id})
@@ -90,10 +106,16 @@ def _fits(person: Mapping[str, Any], asked: Asked) -> bool:
 
 
 def write_version(
-    folder: Path, people: Mapping[str, Mapping[str, Any]], *, number: int = 0, fails: bool = False
+    folder: Path,
+    people: Mapping[str, Mapping[str, Any]],
+    *,
+    number: int = 0,
+    fails: bool = False,
+    most_shown: int | None = None,
 ) -> None:
     """Write a version that knows these people and the log up to a number."""
-    write_json(folder / "people.json", {"people": people, "number": number, "fails": fails})
+    told = {"people": people, "number": number, "fails": fails, "most_shown": most_shown}
+    write_json(folder / "people.json", told)
     request = Schema((Field("id", "category", role="id"), Field("limit", "number")))
     task = Task("meeting", request, Ranking(), None, "recall_at_20")
     manifest = {

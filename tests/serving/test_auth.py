@@ -89,6 +89,7 @@ def test_a_key_does_what_its_scopes_say(scopes: Any, needs: Any, allowed: bool) 
         assert (refused.problem.status, told["missing_scope"]) == (403, needs)
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_routes_ask_for_keys_and_notice_a_revoked_one(
     house: Any, client: Any, wait: Any

@@ -224,6 +224,7 @@ def redis_port(redis_server: str) -> int:
     return int(redis_server.rpartition(":")[2])
 
 
+@pytest.mark.slow
 async def test_the_lane_keeps_answers_of_a_workload_that_declares_a_lifetime(
     house: Any, client: Any, lines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,7 @@ def is_told(response: httpx.Response) -> bool:
     return bool(about and whole and "Traceback" not in response.text)
 
 
+@pytest.mark.slow
 async def test_a_million_rows_are_refused_before_they_are_read(house: Any) -> None:
     house.deploy()
     worker = house.worker(body_mb=64)
@@ -154,6 +155,7 @@ ROWS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     st.binary(max_size=60)
@@ -288,6 +290,7 @@ class Jumping(SystemClock):
         return super().now() + self.moved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hours", [1, -1])
 async def test_a_clock_that_is_moved_by_an_hour_changes_nothing(
     house: Any, lines: Any, hours: int

@@ -52,6 +52,7 @@ def told(n: int, first: int = 0, **more: Any) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 def test_the_log_is_followed_in_pages_past_what_other_models_told(database: Database) -> None:
     clock, finder = ManualClock(), Counting()
     events = Events(database, clock)
@@ -72,6 +73,7 @@ def test_the_log_is_followed_in_pages_past_what_other_models_told(database: Data
     assert later.number == 2_220
 
 
+@pytest.mark.slow
 def test_a_database_that_hangs_is_not_waited_for_long(
     postgres_schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +119,7 @@ async def test_a_list_is_given_again_until_something_happens_or_its_time_is_over
     assert await ask() == "11"
 
 
+@pytest.mark.slow
 async def test_requests_that_waited_for_a_long_log_do_not_wait_again_each() -> None:
     clock = ManualClock()
 

@@ -117,6 +117,7 @@ values = st.one_of(
 records = st.dictionaries(names, values, max_size=5)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(st.tuples(schemas, schemas, schemas), st.lists(records, min_size=1, max_size=3), st.data())
 def test_each_version_gets_what_its_own_codec_reads_of_its_own_fields(

@@ -47,6 +47,7 @@ def guarded(house: Any, guards: dict[str, Path]) -> Any:
     return house
 
 
+@pytest.mark.slow
 async def test_a_transaction_is_decided_on(guarded: Any, client: Callable[..., Any]) -> None:
     """Features, score, decision and reasons come with one request."""
     worker = guarded.worker()
@@ -64,6 +65,7 @@ async def test_a_transaction_is_decided_on(guarded: Any, client: Callable[..., A
     assert {"feature", "contribution", "words"} == set(asked[0]["reasons"][0])
 
 
+@pytest.mark.slow
 async def test_what_was_served_is_what_training_computes(
     guarded: Any, client: Callable[..., Any]
 ) -> None:
@@ -112,6 +114,7 @@ def model_views(house: Any, *numbers: int) -> ModelViews:
     return ModelViews("guard", stages)
 
 
+@pytest.mark.slow
 async def test_an_explanation_writes_nothing(guarded: Any, client: Callable[..., Any]) -> None:
     """Contributions sum to the log-odds of the score, before and after the event was answered."""
     worker = guarded.worker()
@@ -133,6 +136,7 @@ async def test_an_explanation_writes_nothing(guarded: Any, client: Callable[...,
             assert told["explained"] == 1.0
 
 
+@pytest.mark.slow
 async def test_two_versions_answer_from_one_exchange(
     guarded: Any, client: Callable[..., Any]
 ) -> None:
@@ -157,6 +161,7 @@ async def test_two_versions_answer_from_one_exchange(
     assert len(set(views.keys(_event(sent[0]))) - shared) == 2  # labels wait longer there
 
 
+@pytest.mark.slow
 async def test_a_canary_shares_the_state(guarded: Any, client: Callable[..., Any]) -> None:
     """Half of the customers are answered by another version; every event counts for both."""
     second = guarded.register("guard", "slower")
@@ -175,6 +180,7 @@ async def test_a_canary_shares_the_state(guarded: Any, client: Callable[..., Any
     assert found.rows == 80
 
 
+@pytest.mark.slow
 async def test_rows_without_events_are_answered_beside_a_keyed_version(
     guarded: Any, client: Callable[..., Any]
 ) -> None:
@@ -190,6 +196,7 @@ async def test_rows_without_events_are_answered_beside_a_keyed_version(
     assert not list(read_seen(guarded.settings, "guard"))
 
 
+@pytest.mark.slow
 async def test_batches_are_events_one_after_the_other(
     guarded: Any, client: Callable[..., Any]
 ) -> None:
@@ -258,6 +265,7 @@ async def test_odd_events_are_answered(guarded: Any, client: Callable[..., Any])
     assert found.rows == len(odd)
 
 
+@pytest.mark.slow
 async def test_a_store_that_is_away_leaves_the_decision_to_a_person(
     guarded: Any, client: Callable[..., Any], wait: Callable[..., None]
 ) -> None:
@@ -289,6 +297,7 @@ async def test_a_store_that_is_away_leaves_the_decision_to_a_person(
     assert (found.events, found.rows) == (6, 2)
 
 
+@pytest.mark.slow
 async def test_a_retry_that_overtakes_its_event_leaves_both_answers_known(
     guarded: Any, client: Callable[..., Any]
 ) -> None:
@@ -312,6 +321,7 @@ async def test_a_retry_that_overtakes_its_event_leaves_both_answers_known(
     await keyed.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("readable", [True, False])
 async def test_labels_and_events_reach_the_store_without_a_loaded_version(
     guarded: Any, client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, readable: bool
@@ -376,6 +386,7 @@ def _event(body: dict[str, Any]) -> Event:
     return Event(body["tx"], 0, {"entity": body["card"], "other": body["shop"]})
 
 
+@pytest.mark.slow
 async def test_exact_contributions_follow_the_answer(
     guarded: Any, client: Callable[..., Any], wait: Callable[..., None]
 ) -> None:

@@ -75,6 +75,7 @@ async def test_one_row(house: Any, client: Any, lines: Any) -> None:
     assert (series.requests, series.rows, series.errors) == (1, 1, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 7, 300])
 async def test_a_batch_answers_each_row_as_alone(
     house: Any, client: Any, lines: Any, n: int
@@ -94,6 +95,7 @@ async def test_a_batch_answers_each_row_as_alone(
     assert (series.requests, series.rows) == (4, n + 3)
 
 
+@pytest.mark.slow
 async def test_a_row_of_the_training_table_is_answered_without_its_label(
     house: Any, client: Any, lines: Any
 ) -> None:
@@ -124,6 +126,7 @@ async def test_a_number_and_odd_but_right_values(house: Any, client: Any) -> Non
             assert isinstance(response.json()["predictions"][0]["prediction"], float)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "status", "told"),
     [
@@ -268,6 +271,7 @@ async def test_a_failing_shadow_is_counted_and_never_seen(house: Any, client: An
     assert worker.counters.series("churn", 2, "shadow", ()).errors == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [False, True])
 async def test_a_failing_version_is_replaced_by_the_previous_one(
     house: Any, client: Any, lines: Any, batch: bool
@@ -288,6 +292,7 @@ async def test_a_failing_version_is_replaced_by_the_previous_one(
     assert {(line["arm"], line["source"]) for line in lines(worker)} == {("fallback", "previous")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", [Broken(), NotFinite()])
 async def test_without_a_previous_one_the_heuristic_answers(
     house: Any, client: Any, lines: Any, bound: Any
@@ -336,6 +341,7 @@ async def test_a_passed_deadline_is_answered_by_the_heuristic(
     assert len(response.json()["predictions"]) == n
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "deadline_ms"), [(1, "0"), (400, "0"), (9000, "1")])
 async def test_a_clients_own_hurry_is_no_error_of_the_version(
     house: Any, client: Any, n: int, deadline_ms: str

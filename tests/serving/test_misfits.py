@@ -98,6 +98,7 @@ def bodies(draw: st.DrawFn, kind: type) -> Any:
     return draw(st.one_of(st.just(made), st.just(made), VALUES))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())

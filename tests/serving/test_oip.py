@@ -31,6 +31,7 @@ def tensors(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.parametrize("what", ["up", "number"])
 async def test_tensors_are_answered_as_the_lane_answers_rows(
@@ -110,6 +111,7 @@ async def test_metadata_and_readiness(house: Any, client: Any) -> None:
     assert (unknown.status_code, draining.status_code) == (404, 503)
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("body", "status"),

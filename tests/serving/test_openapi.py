@@ -21,6 +21,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "serving-api.md"
 ROW = {"age": 41.0, "income": 1200.5, "plan": "gold"}
 
 
+@pytest.mark.slow
 async def test_the_document_is_valid_and_complete(house: Any, client: Any) -> None:
     house.deploy()
     house.deploy("price", "number")
@@ -57,6 +58,7 @@ async def test_a_live_models_answers_fit_its_own_schema(house: Any, client: Any)
                 jsonschema.validate({"age": 1}, {**sent, "components": found["components"]})
 
 
+@pytest.mark.slow
 async def test_the_document_follows_what_is_live(house: Any, client: Any, wait: Any) -> None:
     house.deploy()
     worker = house.worker()

@@ -45,6 +45,7 @@ def canary(house: Any, what: str, share: int = BUCKETS) -> Any:
     return house.worker()
 
 
+@pytest.mark.slow
 async def test_a_shadow_with_an_added_column_answers_what_has_it(
     house: Any, client: Any, lines: Any
 ) -> None:
@@ -68,6 +69,7 @@ async def test_a_shadow_with_an_added_column_answers_what_has_it(
     assert shadow["answer"]["prediction"] == "no"
 
 
+@pytest.mark.slow
 async def test_a_canary_answers_what_fits_it_and_the_live_version_the_rest(
     house: Any, client: Any, lines: Any
 ) -> None:
@@ -134,6 +136,7 @@ async def test_a_value_that_the_candidate_cannot_read_is_the_live_versions(
     assert series(worker, 2, "canary") == (1, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damaged", [False, True])
 async def test_the_previous_version_answers_from_what_it_knows(
     house: Any, client: Any, lines: Any, damaged: bool
@@ -159,6 +162,7 @@ async def test_the_previous_version_answers_from_what_it_knows(
     assert line["row"] == ROW
 
 
+@pytest.mark.slow
 async def test_a_previous_version_that_lacks_its_fields_leaves_it_to_the_heuristic(
     house: Any, client: Any, lines: Any
 ) -> None:
@@ -228,6 +232,7 @@ async def test_openapi_explain_and_tensors_know_what_may_be_absent(house: Any, c
     assert (refused.status_code, "region" in refused.json()["detail"]) == (422, True)
 
 
+@pytest.mark.slow
 async def test_when_the_candidate_is_live_its_column_is_required(
     house: Any, client: Any, wait: Any
 ) -> None:

@@ -97,6 +97,7 @@ async def ids(http: httpx.AsyncClient, id: str = "ann", **query: Any) -> list[st
     return [item["id"] for item in response.json()["items"]]
 
 
+@pytest.mark.slow
 async def test_a_list_is_answered_filtered_and_logged(
     meet: Meet, client: Callable[..., Any], lines: Callable[..., Any]
 ) -> None:
@@ -125,6 +126,7 @@ async def test_a_list_is_answered_filtered_and_logged(
     assert (series.requests, series.errors) == (4, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "words"),
     [
@@ -212,6 +214,28 @@ async def test_an_acknowledged_event_is_never_hidden_by_a_kept_list_or_another_w
         assert await ids(two, place="Oslo") == ["dan", "eva"]
 
 
+async def test_what_a_version_cannot_read_of_a_profile_is_told(
+    meet: Meet, client: Callable[..., Any]
+) -> None:
+    meet.deploy()
+    async with client(meet.house.worker()) as http:
+        sent = {"event_id": "p", "entity": "eva", "type": "person"}
+        payload = {"place": "Oslo", "shoes": "red"}
+        path = "/v1/models/meet/events"
+        answer = (await http.post(path, json={**sent, "payload": payload})).json()
+        assert (answer["accepted"], answer["unread"]) == (
+            1, ["event 0: a profile has no field 'shoes'"],
+        )  # fmt: skip
+        both = {
+            "events": [
+                event("e", "ann", "bob"),
+                {**sent, "event_id": "q", "payload": {"place": "Oslo"}},
+            ]
+        }
+        assert "unread" not in (await http.post(path, json=both)).json()
+        assert "eva" in await ids(http, "zoe", place="Oslo", limit=10)
+
+
 async def test_events_are_checked_before_any_is_kept(
     meet: Meet, client: Callable[..., Any]
 ) -> None:
@@ -265,6 +289,7 @@ async def test_a_version_that_fails_is_answered_for_by_the_one_before(
     assert series["meet", 1, "fallback"].requests == 2
 
 
+@pytest.mark.slow
 async def test_an_experiment_splits_by_person_and_a_shadow_answers_unseen(
     meet: Meet, client: Callable[..., Any], lines: Callable[..., Any]
 ) -> None:
@@ -316,6 +341,7 @@ async def test_similar_people_and_a_database_that_is_away(
     assert [item["id"] for item in stale["items"]] == ["bob", "cem", "dan"]
 
 
+@pytest.mark.slow
 async def test_the_document_has_the_lists_of_each_model(
     meet: Meet, client: Callable[..., Any]
 ) -> None:
@@ -340,6 +366,7 @@ async def test_an_id_may_hold_a_slash(meet: Meet, client: Callable[..., Any]) ->
         assert who not in await ids(http)
 
 
+@pytest.mark.slow
 async def test_a_machine_is_known_to_serve_before_anybody_is_deleted(meet: Meet) -> None:
     meet.deploy()
     worker = meet.house.worker()
@@ -353,6 +380,30 @@ async def test_a_machine_is_known_to_serve_before_anybody_is_deleted(meet: Meet)
                 seen = list(connection.execute(query).scalars())
     upkeep.cancel()
     assert seen == [machine_id(worker.settings)]
+
+
+@pytest.mark.slow
+async def test_nobody_is_shown_more_often_on_a_day_than_allowed_whichever_worker_lists_them(
+    meet: Meet, client: Callable[..., Any], wait: Callable[..., None]
+) -> None:
+    meet.deploy(most_shown=2)
+    one, two = meet.house.worker(), meet.house.worker(1)
+    async with client(one) as first, client(two) as second:
+        assert await ids(first, "zoe", limit=1) == ["ann"]
+        assert await ids(second, "zed", limit=1) == ["ann"]
+        assert (await second.get("/v1/models/meet/people/zed/similar?limit=3")).status_code == 200
+        for worker in (one, two):
+            wait(lambda worker=worker: worker.log.stats().waiting == 0)
+        upkeep = [asyncio.create_task(Upkeep(worker).run()) for worker in (one, two)]
+        finders = [w.runtime.snapshot.endpoints["meet"].versions[1].follower for w in (one, two)]
+        while any(f._finder.shown["ann"] < 2 for f in finders):
+            assert not any(task.done() for task in upkeep)
+            await asyncio.sleep(0.01)
+        for task in upkeep:
+            task.cancel()
+        for http in (first, second):
+            assert await ids(http, "zoe", limit=1) == ["bob"]  # not the kept list, which has ann
+        assert [f._finder.shown["bob"] for f in finders] == [0, 0]
 
 
 def searched(house: Any, text: str) -> list[str]:
@@ -371,6 +422,7 @@ def searched(house: Any, text: str) -> list[str]:
     return files + found
 
 
+@pytest.mark.slow
 async def test_a_deleted_person_is_gone_everywhere_and_does_not_come_back(
     meet: Meet, client: Callable[..., Any], wait: Callable[..., None]
 ) -> None:
@@ -420,6 +472,7 @@ async def test_a_deleted_person_is_gone_everywhere_and_does_not_come_back(
         assert who not in await ids(third, "eva")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_two_workers_never_hide_what_either_has_acknowledged(
     meet: Meet, serve: Callable[..., Any], kind: str, request: pytest.FixtureRequest

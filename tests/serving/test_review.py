@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from promise.data.answer import Class, Decision
+from promise.records.machine import machine_id
 from promise.records.segments import SegmentName
 from promise.registry.lifecycle import Route
 from promise.serving.endpoints import Endpoint
@@ -45,6 +46,7 @@ async def test_what_waits_is_listed_until_it_has_a_label(house: Any, client: Any
         assert (await http.post("/v1/labels", json=sent)).status_code == 200
         after = [(await http.get(PATH)).json() for _ in range(2)]
     assert (first["model"], first["waiting"], first["complete"]) == ("churn", 3, True)
+    assert first["machines"] == sorted([machine_id(worker.settings), "m1"])
     assert [entry["id"] for entry in first["entries"]] == ids
     assert first["entries"][0]["row"] == {"age": 0}
     assert first["entries"][0]["answer"]["review"] is True
@@ -55,11 +57,16 @@ async def test_what_waits_is_listed_until_it_has_a_label(house: Any, client: Any
 
 async def test_nothing_waits_before_anything_was_answered(house: Any, client: Any) -> None:
     house.register()
-    async with client(house.worker()) as http:
+    worker = house.worker()
+    async with client(worker) as http:
         found = (await http.get(PATH)).json()
-    assert found == {"model": "churn", "waiting": 0, "complete": True, "entries": []}
+    assert found == {
+        "model": "churn", "waiting": 0, "complete": True,
+        "machines": [machine_id(worker.settings)], "entries": [],
+    }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "status", "words"),
     [

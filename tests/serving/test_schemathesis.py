@@ -63,6 +63,7 @@ def test_answers_are_as_the_document_says(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+@pytest.mark.slow
 def test_the_document_that_schemathesis_reads_has_the_lane(house: Any) -> None:
     house.deploy()
     schema = schemathesis.openapi.from_asgi("/openapi.json", build(house.worker()))

@@ -45,6 +45,7 @@ def pids(house: Any) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_it_serves_counts_and_drains_without_losing_a_request(
     house: Any, serve: Any, wait: Any
 ) -> None:
@@ -87,6 +88,7 @@ def test_it_serves_counts_and_drains_without_losing_a_request(
     assert len({json.loads(line)["id"] for line in lines}) == len(lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [True, False])
 def test_who_connects_while_the_server_ends_is_answered_or_not_let_in(
     house: Any, serve: Any, wait: Any, keep: bool
@@ -120,6 +122,7 @@ def test_who_connects_while_the_server_ends_is_answered_or_not_let_in(
     assert not lost
 
 
+@pytest.mark.slow
 def test_a_connection_that_was_just_made_is_answered_by_a_server_that_ends(
     house: Any, serve: Any, wait: Any
 ) -> None:
@@ -161,6 +164,7 @@ def _one(connection: socket.socket, keep: bool) -> bool:
     return answer.headers.get("connection") != "close"
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_in_its_slot_and_counts_go_on(
     house: Any, serve: Any, wait: Any
 ) -> None:
@@ -184,6 +188,7 @@ def test_a_killed_worker_is_replaced_in_its_slot_and_counts_go_on(
     assert counted(house) == 21
 
 
+@pytest.mark.slow
 def test_slow_clients_are_hung_up_on_and_nobody_waits_for_them(house: Any, wait: Any) -> None:
     house.deploy()
     supervisor = Supervisor(house.settings, port=0, limits=Limits(read_s=0.8))
@@ -211,6 +216,7 @@ def _slow(port: int, head: bool) -> socket.socket:
     return made
 
 
+@pytest.mark.slow
 def test_it_starts_and_serves_while_the_database_is_away(house: Any, serve: Any, wait: Any) -> None:
     house.deploy()
     first = serve(house.settings)
@@ -248,6 +254,7 @@ def test_workers_that_die_at_once_end_the_server(house: Any, monkeypatch: Any) -
         Supervisor(house.settings, port=0).run()
 
 
+@pytest.mark.slow
 def test_a_client_that_sends_far_too_much_can_read_why(house: Any, serve: Any) -> None:
     house.deploy()
     served = serve(house.settings)

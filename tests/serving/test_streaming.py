@@ -35,6 +35,7 @@ def told(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.slow
 async def test_lines_get_the_answers_of_rows(
     house: Any, client: Any, lines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +211,7 @@ def apps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 async def test_the_first_route_of_domains_still_answers(
     house: Any, client: Any, apps: Path
 ) -> None:

@@ -64,10 +64,12 @@ def r2(found: Learned) -> float:
     return found.metric.score(found.sealed_y, found.best.output, None)
 
 
+@pytest.mark.slow
 def test_hour_and_weekday_of_the_time_explain_the_later_rows(found: Learned) -> None:
     assert r2(found) > 0.99
 
 
+@pytest.mark.slow
 def test_without_the_calendar_nothing_is_explained(tmp_path: Path) -> None:
     reference = learned(loaded(), tmp_path, preset="reference", trials=1)
     assert r2(reference) < 0.1
@@ -80,6 +82,7 @@ def test_the_request_has_the_time_and_rows_need_no_order(found: Learned) -> None
     assert request.find("time") is None
 
 
+@pytest.mark.slow
 def test_importance_and_explanations_count_for_the_time(found: Learned) -> None:
     pipeline = found.best.pipeline
     ranked = permutation_importance(
@@ -102,6 +105,7 @@ def test_one_row_gets_the_digits_of_a_batch(found: Learned) -> None:
     assert [bound.one(row) for row in rows] == bound.many(rows)
 
 
+@pytest.mark.slow
 def test_every_row_trains_it_again_streaming(found: Learned, tmp_path: Path) -> None:
     outcome = outcome_of(found, 7, peak_mb=1.0)
     version, work = tmp_path / "version", tmp_path / "work"

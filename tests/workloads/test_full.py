@@ -193,6 +193,7 @@ def test_data_without_the_column_that_splits_is_refused(tmp_path: Path) -> None:
         train_again(other, made.order(), lambda _: None)
 
 
+@pytest.mark.slow
 def test_resuming_goes_on_with_nothing_but_the_same_work(tmp_path: Path) -> None:
     made = Made(tmp_path, days_table(400).drop_columns(["when", "shop"]), sample=400)
     order = replace(made.order(), resume=True)

@@ -220,6 +220,34 @@ def read_profile(told: Mapping[str, Any], extras: Sequence[str] = ()) -> Profile
     )
 
 
+def known_profile(
+    told: Mapping[str, Any], extras: Sequence[str] = ()
+) -> tuple[Profile, tuple[str, ...]]:
+    """Read what can be read of what a caller tells, and say what cannot.
+
+    Returns
+    -------
+    The profile without those fields, and a sentence for each of them.
+
+    Examples
+    --------
+    >>> profile, unread = known_profile({"age": "old", "city": "Oslo", "shoes": "red"})
+    >>> profile.place, [sentence.partition(";")[0] for sentence in unread][1:]
+    ('Oslo', ["a profile has no field 'shoes'"])
+    """
+    try:
+        return read_profile(told, extras), ()
+    except DataError:  # which of the fields, each is asked alone
+        kept, unread = {}, []
+    for key, value in told.items():
+        try:
+            read_profile({key: value}, extras)
+            kept[key] = value
+        except DataError as error:
+            unread.append(str(error))
+    return read_profile(kept, extras), tuple(unread)
+
+
 def row_of(profile: Profile, lexicon: Lexicon) -> dict[str, Any]:
     """Return one person's values by the arrays of `People`; the lexicon learns their words."""
     codes = [lexicon.interest(word) for word in profile.interests]

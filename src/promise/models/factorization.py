@@ -5,6 +5,8 @@ their product and the target: 1 for each yes, 0 for each explicit no and for `ne
 drawn evenly for each yes of an epoch, plus `decay` times the squared lengths of both vectors at
 each step (Koren, Bell, Volinsky 2009, equation 2, without biases: inner products alone must rank).
 A stranger drawn may be somebody whom the chooser said yes to; with many to draw from that is rare.
+Who is in no pair has no taste yet, or is like nobody: their vectors are zero, not what they began
+with.
 """
 
 from __future__ import annotations
@@ -98,6 +100,9 @@ class Factorization:
                 choosers, chosen, rate, self.decay,
             )  # fmt: skip
         yes = np.bincount(rows[interactions.weights > 0], minlength=shape[0]).astype(np.float32)
+        # what vectors begin with tells nothing of those who are in no pair
+        choosers[np.bincount(rows, minlength=shape[0]) == 0] = 0.0
+        chosen[np.bincount(interactions.others, minlength=shape[1]) == 0] = 0.0
         return FittedFactorization(
             choosers=choosers,
             chosen=chosen,

@@ -55,16 +55,21 @@ class Page:
         How many wait, as far as the log was read.
     complete
         Whether the log was read to its end; else the next page knows of more.
+    machines
+        Whose logs were read: those that lie in this folder.
     """
 
     lines: list[dict[str, Any]]
     waiting: int
     complete: bool
+    machines: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
 class ReviewQueue:
-    """Follows one model's log on this machine, a bounded part at each look.
+    """Follows one model's log in this machine's folder, a bounded part at each look.
+
+    Machines that share the folder (`PROMISE_RECORDS`) have one queue; others have one each.
 
     Nothing is stored: what waits follows from the log and the labels alone, so looking twice, or
     from several processes, changes nothing.
@@ -100,7 +105,9 @@ class ReviewQueue:
                 key=lambda one: (one.at if order == "oldest" else one.certainty, one.at, one.id),
             )
             lines = list(islice(self._lines(waiting), limit))
-            return Page(lines, len(self._waiting), complete)
+            there = segments(self.folder, self.model)
+            machines = sorted({name.slot.partition(".")[0] for name, _ in there})
+            return Page(lines, len(self._waiting), complete, tuple(machines))
 
     def _take_off(self) -> None:
         """Forget what got its label since the last look."""

@@ -22,7 +22,6 @@ from promise.features.keyed import Keyed
 from promise.kernels.parsing import label_codes, parse_columns
 from promise.pipeline.artifact import read_arrow
 from promise.pipeline.holdout import HoldoutRule
-from promise.pipeline.order import lists_workload
 from promise.pipeline.pipeline import Pipeline
 from promise.registry.versions import Version
 from promise.state.moments import from_text
@@ -91,22 +90,6 @@ def is_ordered(pipeline: Pipeline) -> bool:
     return pipeline.task.request.find("time") is not None or isinstance(pipeline.featurize, Keyed)
 
 
-def refuse_lists(version: Version, workload: str) -> None:
-    """Refuse a version that answers with lists: its truths are events, and its log keeps them.
-
-    Raises
-    ------
-    DataError
-        With the commands that train it again.
-    """
-    if lists_workload(workload) is not None:
-        name = version.name
-        raise DataError(
-            f"{name} learns from events, not from labelled answers; train it again from its log: "
-            f"`promise train {workload} --name {name} --events log`, then `promise deploy {name}`."
-        )
-
-
 def data_schema(version: Version, pipeline: Pipeline) -> Schema:
     """Return every column that the version's data has, typed as it was read; the label is last.
 
@@ -116,7 +99,6 @@ def data_schema(version: Version, pipeline: Pipeline) -> Schema:
         When the version's labels are no column, so that answers cannot be joined to it.
     """
     task = pipeline.task
-    refuse_lists(version, task.workload)
     if task.label is None:
         raise DataError(f"{version} learns from no column of labels; train it by hand.")
     known = Schema.from_json(list(version.lineage.get("schema", [])))

@@ -6,13 +6,17 @@ from dataclasses import dataclass, field
 
 from promise.clock import Clock
 from promise.errors import DataError
+from promise.pipeline.order import lists_workload
 from promise.promises.spec import ModelFile
+from promise.records.decisions import Decisions
+from promise.records.events import Events
 from promise.records.labelled import LabelCount
 from promise.registry.registry import Registry
 from promise.registry.revisions import Revisions
 from promise.registry.route import Route
 from promise.registry.verdicts import Judged, Verdicts
 from promise.registry.versions import Version
+from promise.retraining.lists import decision_types, learned_until
 from promise.retraining.runs import CONCLUDED, Run, Runs
 from promise.retraining.triggers import Facts
 from promise.rollout.wishes import Wish, Wishes
@@ -70,6 +74,7 @@ class FactReader:
             declared_at=revision.created,
             candidate=route.candidate,
             new_labels=self._new_labels(live, ended) if _COUNTING & declared.retrain.keys() else 0,
+            unit="decisions" if lists_workload(live.workload) else "labelled rows",
             broken=self._broken(live, judged, declared, wishes.get(BROKEN)),
             drifted=tuple(
                 j.verdict.promise for j in judged if j.verdict.that == "psi" and _broken_live(j)
@@ -79,7 +84,12 @@ class FactReader:
         )
 
     def _new_labels(self, live: Version, ended: tuple[Run, ...]) -> int:
-        """Count labelled rows since the live version, or a later one that it beat, was trained."""
+        """Count labelled rows since the live version, or a later one that it beat, was trained.
+
+        Of a version that answers with lists what counts are decisions that its log tells.
+        """
+        if lists_workload(live.workload) is not None:
+            return self._new_decisions(live, ended)
         key = (live.name, live.number)
         for run in ended:
             if run.state in CONCLUDED and live.number in (run.live, run.version):
@@ -87,6 +97,21 @@ class FactReader:
         if key not in self._label_numbers:
             self._label_numbers[key] = self.labels.number_at(live.created)
         return self.labels.count(live.name, self._label_numbers[key])
+
+    def _new_decisions(self, live: Version, ended: tuple[Run, ...]) -> int:
+        decisions = Decisions(self.database, live.name, decision_types(live))
+        number, later = learned_until(live)
+        for run in ended:
+            if run.state in CONCLUDED and live.number in (run.live, run.version):
+                number = max(number, run.label_number)
+                break
+        return decisions.since(number, later)
+
+    def last_number(self, live: Version) -> int:
+        """Return the number of the newest label; of the newest event where those are learned."""
+        if lists_workload(live.workload) is not None:
+            return Events(self.database).head()
+        return self.labels.last()
 
     def _broken(
         self, live: Version, judged: list[Judged], declared: ModelFile, wish: Wish | None

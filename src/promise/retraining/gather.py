@@ -37,8 +37,10 @@ from promise.retraining.logged import (
     sides_by_time,
     with_ids,
 )
+from promise.state.database import Database
 from promise.state.files import whole_file, write_json
 from promise.state.moments import to_text
+from promise.training.compare import Comparison, compare
 from promise.training.evaluate import known_at_field
 
 _TYPES = {"number": pa.float64(), "boolean": pa.bool_(), "date": pa.timestamp("us")}
@@ -73,6 +75,11 @@ class Gathered:
     notes: tuple[str, ...]
 
     @property
+    def unit(self) -> str:
+        """What `n_rows` counts."""
+        return "rows"
+
+    @property
     def train(self) -> Path:
         """The file to learn from."""
         return self.folder / TRAIN
@@ -86,6 +93,10 @@ class Gathered:
     def judged(self) -> IntArray:
         """Numbers of the rows that judge, where they have a label."""
         return np.arange(self.judged_from, self.judged_to)
+
+    def compare(self, version: Version, live: Version, _: Database) -> Comparison:
+        """Compare by paired bootstrap on the judging rows, of which neither has learned."""
+        return compare(version, live, self.judge, rows=self.judged)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `gathered_in` reads back."""

@@ -16,6 +16,7 @@ from promise.pipeline.order import workload_named
 from promise.registry.versions import Version
 from promise.retraining.gather import Gathered
 from promise.retraining.lease import admit_holder
+from promise.retraining.lists import GatheredEvents, again
 from promise.rollout.leases import Leases
 from promise.settings import Settings
 from promise.state.database import Database
@@ -61,7 +62,7 @@ class Errand:
 
     settings: Settings
     version: Version
-    gathered: Gathered
+    gathered: Gathered | GatheredEvents
     run: int
     holder: str
     threads: int
@@ -101,25 +102,34 @@ def _train(errand: Errand) -> int:
     clock = SteadyClock()
     leases = Leases(Database(settings.database), clock)
     leases.holder("")  # its table is there before the transaction that reads it
+    data, terms = _terms(errand)
     trained = train_version(
         version.workload,
-        errand.gathered.train,
+        data,
         name=version.name,
         settings=settings,
         lineage={"retraining": {"run": errand.run}, "parents": [str(version)]},
         admit=partial(admit_holder, leases=leases, name=version.name, holder=errand.holder),
         threads=errand.threads,
         memory_mb=errand.memory_mb,
-        **_terms(errand),
+        **terms,
     )
     return trained.version.number
 
 
-def _terms(errand: Errand) -> dict[str, Any]:
-    """Return what the order says: the version's pipeline again, or its preset."""
-    version, seed = errand.version, int(errand.version.lineage.get("seed", 7))
-    if workload_named(version.workload).again:
-        return {"start": str(version), "split": errand.gathered.rule, "seed": seed}
+def _terms(errand: Errand) -> tuple[Any, dict[str, Any]]:
+    """Return the data, and what the order says: the version's pipeline again, or its preset."""
+    version, gathered = errand.version, errand.gathered
+    seed = int(version.lineage.get("seed", 7))
+    if isinstance(gathered, GatheredEvents):
+        data, terms = again(version, gathered)
+        return data, {**terms, "seed": seed}
+    workload = workload_named(version.workload)
+    if workload.again and not workload.climbs:
+        return gathered.train, {"start": str(version), "split": gathered.rule, "seed": seed}
     order = version.lineage.get("order") or {}
     kept = ("preset", "columns", "split", "options")
-    return {"seed": seed, **{key: order[key] for key in kept if key in order}}
+    terms = {"seed": seed, **{key: order[key] for key in kept if key in order}}
+    if workload.climbs:  # a column that set other rows apart is not told by answers
+        terms["split"] = gathered.rule
+    return gathered.train, terms

@@ -15,22 +15,23 @@ import sqlalchemy as sa
 from promise.clock import Clock, SteadyClock
 from promise.errors import DataError, PromiseError
 from promise.pipeline.artifact import load_pipeline
+from promise.pipeline.order import lists_workload
 from promise.records.labels import Labels
 from promise.registry.registry import Registry
 from promise.registry.versions import Version
-from promise.retraining.base import base_of, refuse_lists
+from promise.retraining.base import base_of
 from promise.retraining.choice import choose
 from promise.retraining.facts import BY_HAND, FactReader, named
 from promise.retraining.gather import Gathered, gather, gathered_in
 from promise.retraining.isolated import Bounds, Errand, train_apart
 from promise.retraining.lease import Hold, LeaseLost, lease_key
+from promise.retraining.lists import GatheredEvents, events_in, gather_events
 from promise.retraining.runs import Run, State
 from promise.retraining.triggers import Due, due
 from promise.rollout.deploy import deploy
 from promise.rollout.leases import Leases
 from promise.settings import Settings
 from promise.state.failpoints import reach
-from promise.training.compare import compare
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,8 @@ class Retraining:
         if route.role(version.number) is not None:
             sentence = f"{version} is {route.role(version.number)}"
             return self._ended(run, "deployed", sentence, version=version.number)
-        gathered = gathered_in(self._folder(run))
+        lists = lists_workload(version.workload) is not None
+        gathered = (events_in if lists else gathered_in)(self._folder(run))
         if route.live != run.live or route.candidate is not None or gathered is None:
             sentence = f"{version} was registered, but the route changed meanwhile"
             return self._ended(run, "kept", sentence, version=version.number)
@@ -120,7 +122,7 @@ class Retraining:
         live = self.registry.find(f"{name}@live")
         run = self.facts.runs.begin(
             name, asked.kind, asked.reason,
-            live=live.number, label_number=self.facts.labels.last(),
+            live=live.number, label_number=self.facts.last_number(live),
         )  # fmt: skip
         self.tell(f"{run}: {run.reason}")
         reach("retraining.begun")
@@ -143,7 +145,7 @@ class Retraining:
         gathered = self._gather(run, live)
         hold.check()
         reach("retraining.gathered")
-        self.tell(f"{run}: training on {gathered.n_rows:,} rows")
+        self.tell(f"{run}: training on {gathered.n_rows:,} {gathered.unit}")
         bounds = self.bounds.filled()
         assert bounds.threads is not None, "filled bounds have both"
         assert bounds.memory_mb is not None, "filled bounds have both"
@@ -157,10 +159,12 @@ class Retraining:
         reach("retraining.trained")
         return self._judge(run, gathered, self.registry.find(f"{run.name}@{number}"), live, hold)
 
-    def _gather(self, run: Run, live: Version) -> Gathered:
+    def _gather(self, run: Run, live: Version) -> Gathered | GatheredEvents:
         folder = self._folder(run)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        if lists_workload(live.workload) is not None:
+            return gather_events(live, self.registry.database, folder)
         pipeline = load_pipeline(live.folder)
         return gather(
             live,
@@ -173,7 +177,12 @@ class Retraining:
         )
 
     def _judge(
-        self, run: Run, gathered: Gathered, version: Version, live: Version, hold: Hold
+        self,
+        run: Run,
+        gathered: Gathered | GatheredEvents,
+        version: Version,
+        live: Version,
+        hold: Hold,
     ) -> Run:
         """Compare on rows of which neither learned, and bring the better one on its way."""
         facts: dict[str, object] = {
@@ -183,7 +192,7 @@ class Retraining:
             "n_judged": gathered.n_judged,
         }
         try:
-            found = compare(version, live, gathered.judge, rows=gathered.judged)
+            found = gathered.compare(version, live, self.registry.database)
         except DataError as error:
             told = f"{version} cannot be compared: {error} {live} stays."
             return self._ended(run, "kept", told, **facts)
@@ -250,12 +259,11 @@ def ask(name: str, reason: str, *, settings: Settings, clock: Clock | None = Non
     Raises
     ------
     DataError
-        When nothing is live for the name, or it learns from events alone.
+        When nothing is live for the name.
     """
     registry = replace(Registry.open(settings), clock=SteadyClock.over(clock))
     try:
-        live = registry.get(f"{name}@{named(registry, name).live}")
-        refuse_lists(live, live.workload)
+        named(registry, name)
         reader = FactReader(registry, registry.clock)
         return reader.wishes.make(name, BY_HAND, reason or "asked for by hand")
     finally:

@@ -57,6 +57,8 @@ class Facts:
         The version that is on its way; nothing is trained meanwhile.
     new_labels
         Labelled rows that came since the last training; without any the schedule asks in vain.
+    unit
+        What `new_labels` counts.
     broken
         Sentences on the promises that are broken and ask for a retraining when they are.
     drifted
@@ -75,6 +77,7 @@ class Facts:
     declared_at: datetime | None = None
     candidate: int | None = None
     new_labels: int = 0
+    unit: str = "labelled rows"
     broken: tuple[str, ...] = ()
     drifted: tuple[str, ...] = ()
     asked: str | None = None
@@ -192,7 +195,7 @@ def _asking(facts: Facts) -> dict[Kind, str]:
         found["schedule"] = f"the schedule {facts.retrain['schedule']} (UTC) has come"
     every = facts.retrain.get("every_rows")
     if every and facts.new_labels >= every:
-        found["rows"] = f"{facts.new_labels:,} new labelled rows (asked: every {every:,})"
+        found["rows"] = f"{facts.new_labels:,} new {facts.unit} (asked: every {every:,})"
     return found
 
 
@@ -210,7 +213,7 @@ def _awaited(facts: Facts) -> list[str]:
     words = []
     every, fire = facts.retrain.get("every_rows"), _fire(facts)
     if every:
-        words.append(f"after {every - facts.new_labels:,} more labelled rows")
+        words.append(f"after {every - facts.new_labels:,} more {facts.unit}")
     if fire is not None and fire > facts.now:
         words.append(f"at {fire:%Y-%m-%d %H:%M} UTC")
     elif fire is not None:

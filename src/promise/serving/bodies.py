@@ -114,13 +114,15 @@ class EventKept(Struct, omit_defaults=True):
 class EventsAnswer(Struct, omit_defaults=True):
     """How many events were new, and how many were known already.
 
-    `forgotten` counts those that tell of somebody who was deleted; they are left out.
+    `forgotten` counts those that tell of somebody who was deleted; they are left out. `unread` says
+    which fields of profiles the live version cannot read; it takes the others.
     """
 
     accepted: Count
     unchanged: Count
     events: list[EventKept]
     forgotten: Count = 0
+    unread: list[str] = []
 
 
 class ListAnswer(Struct):

@@ -25,7 +25,7 @@ from promise.serving.bodies import (
 )
 from promise.serving.call import Call, absent, converted
 from promise.serving.keyed_feedback import check_events, feed_events, feed_labels
-from promise.serving.people_events import check_told
+from promise.serving.people_events import check_told, unread
 from promise.serving.problems import Refused
 from promise.state.moments import maybe_text, to_text
 
@@ -109,6 +109,7 @@ def accept_events(call: Call) -> EventsAnswer:
         unchanged=len(kept.events) - kept.added,
         events=[_event_kept(event) for event in kept.events],
         forgotten=kept.forgotten,
+        unread=unread(call.snapshot.endpoints.get(name), told),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from promise.clock import Clock
 from promise.errors import PromiseError, StateError
-from promise.pipeline.finding import FORGET, Asked, Finder, Told
+from promise.pipeline.finding import FORGET, Asked, Bounded, Finder, ReadsProfiles, Told
 from promise.records.events import Events
 from promise.records.forgotten import Digests, Forgotten
 from promise.serving.kept_lists import KeptLists
@@ -79,7 +79,8 @@ class Follower:
     def __init__(
         self, model: str, finder: Finder, events: Events, clock: Clock, *, lifetime_s: float = 0.0
     ) -> None:
-        self._model, self._finder, self._events, self._clock = model, finder, events, clock
+        self.model, self._finder, self._events, self._clock = model, finder, events, clock
+        self._bounded = _bounded(finder)
         self._forgotten = Forgotten(events.database)
         self._gone: Digests | None = None
         self._number = finder.number
@@ -109,16 +110,16 @@ class Follower:
         try:
             with at_most(_HEAD_S):
                 if self._gone is None:
-                    self._gone = self._forgotten.digests(self._model)
+                    self._gone = self._forgotten.digests(self.model)
                 head = self._events.head()
             while self._number < head:
-                page = self._events.told_since(self._number, _PAGE, model=self._model)
+                page = self._events.told_since(self._number, _PAGE, model=self.model)
                 self._take([Told(*one) for one in page], head)
                 if self._clock.monotonic() >= until_s and self._number < head:
                     return False
         except _AWAY as error:
             if not self._away:
-                _LOG.warning("%s answers without the newest events: %s", self._model, error)
+                _LOG.warning("%s answers without the newest events: %s", self.model, error)
             self._away = True
             return False
         self._looked_s, self._away = began_s, False
@@ -151,6 +152,22 @@ class Follower:
         """Take what is new while nobody asks, so that little is left when somebody does."""
         await self._run(lambda: self.follow(until_s))
 
+    def unread(self, profile: Mapping[str, Any]) -> Sequence[str]:
+        """Say what of a profile the version cannot read; any thread may ask."""
+        finder = self._finder
+        return finder.unread(profile) if isinstance(finder, ReadsProfiles) else ()
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it shows nobody more often on one day than a bound allows."""
+        return self._bounded is not None
+
+    async def count_shown(self, shown: Mapping[str, int], at: datetime) -> None:
+        """Count in how many lists of a day people stood, whichever version and worker gave them."""
+        bounded = self._bounded
+        if bounded is not None and shown:
+            await self._run(lambda: bounded.count_shown(shown, at))
+
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
@@ -167,7 +184,7 @@ class Follower:
                 self._behind_s = self._clock.monotonic()
         if self._gone is None:
             raise StateError(
-                f"{self._model}: who was deleted could not be read yet; nobody is shown until the "
+                f"{self.model}: who was deleted could not be read yet; nobody is shown until the "
                 "database answers."
             )
         return current
@@ -183,12 +200,19 @@ class Follower:
         if kept is not None:
             held = self._kept.get(kept[0], kept[1])
             found = None if held is None else _decode(held)
-            if found is not None and not self._gone_among(found["items"]):
+            if found is not None and self._may_repeat(found, at):
                 return Found(found, cached=True)
         answer = self._fresh(asked, at)
         if kept is not None and current:
             self._kept.put(kept[0], kept[1], _encode(answer))
         return Found(answer, stale=not current, known=known)
+
+    def _may_repeat(self, found: Mapping[str, Any], at: datetime) -> bool:
+        """Say whether a kept list names only who is still there and may still be shown."""
+        if self._gone_among(found["items"]):
+            return False
+        bounded = self._bounded
+        return bounded is None or not bounded.shown_enough((o["id"] for o in found["items"]), at)
 
     def _fresh(self, asked: Asked, at: datetime) -> dict[str, Any]:
         for _ in range(_AGAIN):
@@ -221,7 +245,7 @@ class Follower:
                 self._kept.drop(one.other)
         if any(event.type == FORGET for event in events):
             self._kept.clear()  # others' lists may name who was deleted
-            self._gone = self._forgotten.digests(self._model)
+            self._gone = self._forgotten.digests(self.model)
         last = events[-1].number if events else 0
         self._number = last if len(events) == _PAGE else max(head, last)
 
@@ -239,6 +263,10 @@ class Follower:
             return answer
         left = [item for item in answer["items"] if item["id"] not in gone]
         return {**answer, "items": left}
+
+
+def _bounded(finder: Finder) -> Bounded | None:
+    return finder if isinstance(finder, Bounded) and finder.most_shown is not None else None
 
 
 def _kept_under(asked: Asked) -> tuple[str, bytes] | None:

@@ -8,6 +8,7 @@ from typing import Any
 from promise.errors import DataError, near
 from promise.pipeline.finding import FORGET, PROFILE
 from promise.pipeline.order import Workload
+from promise.serving.endpoints import Endpoint
 
 
 def check_told(name: str, workload: Workload | None, told: Sequence[Mapping[str, Any]]) -> None:
@@ -30,6 +31,21 @@ def check_told(name: str, workload: Workload | None, told: Sequence[Mapping[str,
         why = _misfit(name, workload, event)
         if why is not None:
             raise DataError(f"event {number}: {why}")
+
+
+def unread(endpoint: Endpoint | None, told: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say what of the profiles that came the live version cannot read; it takes the rest."""
+    live = None if endpoint is None or endpoint.route.live is None else endpoint.route.live
+    loaded = None if endpoint is None or live is None else endpoint.versions.get(live)
+    if loaded is None or loaded.follower is None:
+        return []
+    follower = loaded.follower
+    return [
+        f"event {number}: {sentence}"
+        for number, event in enumerate(told)
+        if event.get("type") == PROFILE
+        for sentence in follower.unread(event["payload"])
+    ]
 
 
 def _misfit(name: str, workload: Workload | None, event: Mapping[str, Any]) -> str | None:

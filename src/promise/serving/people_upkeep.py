@@ -1,13 +1,18 @@
-"""What a worker does for its lists while nobody asks: follow the log, clean up after deletions."""
+"""What a worker does for its lists while nobody asks.
+
+It follows the log of events and that of the lists that were given, and cleans up after deletions.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
 from promise.errors import PromiseError
+from promise.records.exposures import Showings
 from promise.records.forgetting import Forgetting
 from promise.records.machine import machine_id
 from promise.serving.finding import Follower
@@ -27,6 +32,7 @@ class Upkeep:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._tidied_s = self._seen_s = float("-inf")
+        self._showings: WeakKeyDictionary[Follower, Showings] = WeakKeyDictionary()
 
     async def run(self) -> None:
         """Go on until cancelled."""
@@ -36,6 +42,7 @@ class Upkeep:
             for follower in followers:
                 try:
                     await follower.keep_up(self._worker.clock.monotonic() + _AT_MOST_S)
+                    await self._count_shown(follower)
                 except Exception as error:  # a finder's own failure: its requests tell of it
                     _LOG.warning("a finder could not follow: %s", type(error).__name__)
             if followers and self._worker.slot == 0:
@@ -45,6 +52,17 @@ class Upkeep:
         endpoints = self._worker.runtime.snapshot.endpoints.values()
         found = (loaded.follower for one in endpoints for loaded in one.versions.values())
         return [follower for follower in found if follower is not None]
+
+    async def _count_shown(self, follower: Follower) -> None:
+        """Let a version that bounds how often people are shown know what the machine's lists hold.
+
+        A version that is loaded later in the day reads what was given before it.
+        """
+        if not follower.bounded:
+            return
+        folder, now = self._worker.settings.records, self._worker.clock.now()
+        showings = self._showings.setdefault(follower, Showings(folder, follower.model))
+        await follower.count_shown(await asyncio.to_thread(showings.read, now), now)
 
     async def _tidy(self) -> None:
         worker, now_s = self._worker, self._worker.clock.monotonic()

@@ -11,6 +11,7 @@ from promise.errors import ArtifactError, near
 from promise.metrics.costs import REVIEW
 from promise.pipeline.artifact import read_manifest
 from promise.pipeline.task import Task
+from promise.records.machine import machine_id
 from promise.records.review import Order
 from promise.serving.call import Call, absent
 from promise.serving.problems import Refused
@@ -32,12 +33,19 @@ class ReviewEntry(Struct):
 
 
 class ReviewAnswer(Struct):
-    """Answers of this machine that a person was asked to look at and that have no label yet."""
+    """Answers of `machines` that a person was asked to look at and that have no label yet.
+
+    Of machines that keep their logs elsewhere nothing is known here.
+    """
 
     model: str
     waiting: Annotated[int, Meta(ge=0, description="How many, as far as the log was read.")]
     complete: Annotated[
         bool, Meta(description="Whether the log was read to its end; else ask again.")
+    ]
+    machines: Annotated[
+        list[str],
+        Meta(description="Whose logs were read: this machine's, and those in the same folder."),
     ]
     entries: list[ReviewEntry]
 
@@ -51,6 +59,7 @@ def show_review(call: Call) -> ReviewAnswer:
         model=name,
         waiting=page.waiting,
         complete=page.complete,
+        machines=sorted({machine_id(call.worker.settings), *page.machines}),
         entries=[
             ReviewEntry(
                 id=line["id"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from tests.workloads.matching.small_world import (
 from promise.data.columns import Columns
 from promise.errors import ConfigError, DataError
 from promise.features.pairs import PAIR
-from promise.pipeline.finding import MOST, Asked, Told
+from promise.pipeline.finding import MOST, Asked, Bounded, Told
 from promise.pipeline.policy import PREDICTION
 from promise.workloads.matching.content import NEAR, WIDENING
 from promise.workloads.matching.finder import PeopleFinder
@@ -152,6 +153,7 @@ def test_propensities_add_up_to_the_length_of_the_list(explored, limit) -> None:
         assert total == pytest.approx(len(picked.rows))
 
 
+@pytest.mark.slow
 def test_how_often_somebody_is_explored_is_their_propensity(finder) -> None:
     shown, chance = Counter(), {}
     for draw in range(300):
@@ -185,6 +187,41 @@ def test_caps_on_exposure_hold() -> None:
     assert max(shown.values()) <= 2
     rows = Columns({SOURCE: np.array([0, 3]), SHOWN: np.array([2, 9]), POOL: np.array([5.0, 5.0])})
     assert not len(pick.one(rows, np.array([[0.9, np.nan]] * 2)).rows)
+
+
+def test_lists_that_were_given_count_like_events_that_tell_of_them() -> None:
+    pick = PickPeople(explored=2, most_shown=2)
+    find = stages(pick=pick)
+    from promise.workloads.matching.overlay import World
+
+    finder = PeopleFinder(
+        World(basis(folk(EVERYBODY), LIKES, tastes=True)),
+        find["retrieve"], find["featurize"], find["score"], pick,
+    )  # fmt: skip
+    assert isinstance(finder, Bounded)
+    assert finder.most_shown == 2
+    first = [one["id"] for one in finder.find(Asked("p0"), START)["items"]]
+    finder.count_shown({**dict.fromkeys(first, 1), "nobody": 5}, START)
+    finder.take([Told(1, "p0", first[0], "impression", START)])  # the same list, told by an event
+    assert not finder.shown_enough(first, START)
+    again = finder.find(Asked("p0"), START)["items"]
+    assert [one["id"] for one in again] == first
+    finder.count_shown(dict.fromkeys(first, 1), START)
+    assert finder.shown_enough(first[-1:], START)
+    later = {one["id"] for one in finder.find(Asked("p0"), START)["items"]}
+    assert later  # the others are looked for, not only left over
+    assert not later & set(first)
+    pool = finder.find(Asked("p0"), START)["items"]
+    assert all(one["propensity"] <= 1 for one in pool)
+    everybody = dict.fromkeys(EVERYBODY, 2)
+    finder.count_shown(everybody, START)
+    answer = finder.find(Asked("p0"), START)
+    assert (answer["items"], answer["reason"]) == (
+        [], "everybody who may be met was shown often enough today.",
+    )  # fmt: skip
+    tomorrow = START + timedelta(days=1)
+    assert not finder.shown_enough(first, tomorrow)
+    assert {one["id"] for one in finder.find(Asked("p0"), tomorrow)["items"]} & set(first)
 
 
 def test_strangers_are_answered_and_flagged(finder) -> None:
@@ -239,6 +276,8 @@ def test_look_alikes_are_chosen_by_the_same_people(finder) -> None:
     assert blocked not in {one["id"] for one in finder.similar("p4", 4, START)["items"]}
     unknown = finder.similar("nobody-told", 4, START)
     assert (unknown["items"], unknown["cold_start"]) == ([], True)
+    finder.take([Told(2, "eva", "", "person", START, {"age": 30})])
+    assert "nobody has liked them yet" in finder.similar("eva", 4, START)["reason"]
 
 
 def test_reasons_are_true(finder) -> None:

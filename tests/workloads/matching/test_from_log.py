@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from promise.records.events import Event, Events
 from promise.records.forgetting import Forgetting
 from promise.records.history import History
 from promise.registry.registry import Registry
-from promise.retraining.run import ask
 from promise.settings import Settings
 from promise.state.database import Database
 from promise.training.train import Trained, train_version
@@ -92,6 +90,7 @@ def follow(finder: PeopleFinder, events: Events, since: int) -> None:
     finder.take([Told(*one) for one in events.told_since(since, 100_000, model="meet")])
 
 
+@pytest.mark.slow
 def test_a_version_says_what_it_read_and_where_its_log_goes_on(
     trained: Trained, events: Events
 ) -> None:
@@ -102,6 +101,7 @@ def test_a_version_says_what_it_read_and_where_its_log_goes_on(
     assert trained.outcome.details["left_out"]["unknown_people"] == 0
 
 
+@pytest.mark.slow
 def test_everything_counts_once_and_what_came_after_counts_too(
     trained: Trained, events: Events
 ) -> None:
@@ -127,6 +127,7 @@ def test_who_was_deleted_is_in_no_file_of_the_version(trained: Trained) -> None:
     assert "p7" not in snapshot.people.ids.tolist()
 
 
+@pytest.mark.slow
 def test_a_file_of_people_brings_nobody_back(home: Path, settings: Settings) -> None:
     file = str(home.parent / "people.parquet")
     again = train_version(
@@ -136,13 +137,57 @@ def test_a_file_of_people_brings_nobody_back(home: Path, settings: Settings) -> 
     assert (len(ids), "p7" in ids) == (WORLD.people - 1, False)
 
 
-def test_labels_do_not_train_it_again(trained: Trained, settings: Settings) -> None:
-    registry = Registry.open(settings)
-    live = replace(registry.lifecycle.route("meet"), stage="steady", live=trained.version.number)
-    registry.lifecycle.commit(registry.lifecycle.last("meet"), "promote", live, reason="test")
-    registry.database.close()
-    with pytest.raises(DataError, match="promise train matching --name meet --events log"):
-        ask("meet", "", settings=settings)
+@pytest.mark.slow
+def test_events_that_files_told_count_once_where_they_are_imported_too(
+    home: Path, settings: Settings, events: Events
+) -> None:
+    files = {
+        "data": str(home.parent / "events.parquet"), "people": str(home.parent / "people.parquet")
+    }  # fmt: skip
+    version = train_version("matching", name="meet", preset="reference", settings=settings, **files)
+    finder = PeopleFinder.open(version.version.folder)
+    assert finder.follow_from() == 0
+    people = [f"p{n}" for n in range(0, 60) if n != 7]
+    like = {"event_id": "own", "entity": "p1", "other": "p3", "type": "like"}
+    events.add("meet", [like])
+    follow(finder, events, since=0)
+    log = events.since(0, 100_000, model="meet")
+    assert [counted(finder, id) for id in people] == [told(log, id) for id in people]
+    loose = finder.world.register.ids(finder.world.register.loose.tolist())
+    assert [id for id in loose if id.startswith("p")] == []  # profiles are as they were
+
+
+@pytest.mark.slow
+def test_files_and_the_log_are_learned_from_together_each_event_once(
+    home: Path, settings: Settings, events: Events
+) -> None:
+    log = events.since(0, 100_000, model="meet")
+    first = train_version(
+        "matching", str(home.parent / "events.parquet"), name="meet", preset="reference",
+        people=str(home.parent / "people.parquet"), settings=settings,
+    )  # fmt: skip
+    profile = {"place": "Atlantis", "age": 31}
+    events.add("meet", [
+        {"event_id": "ada", "entity": "ada", "type": "person", "payload": profile},
+        {"event_id": "ada-likes", "entity": "ada", "other": "p2", "type": "like"},
+    ])  # fmt: skip
+    cut = Events(events.database).head()
+    events.add("meet", [{"event_id": "late", "entity": "ada", "other": "p4", "type": "like"}])
+    again = train_version(
+        "matching", str(home.parent / "events.parquet"), name="meet", start=str(first.version),
+        people=str(home.parent / "people.parquet"), until=cut, settings=settings,
+    )  # fmt: skip
+    finder = PeopleFinder.open(again.version.folder)
+    assert finder.follow_from() == cut
+    assert again.version.lineage["parents"] == [str(first.version)]
+    log = [one for one in events.since(0, 100_000, model="meet") if one.number <= cut]
+    people = ["ada", *(f"p{n}" for n in range(0, 40) if n != 7)]
+    assert [counted(finder, id) for id in people] == [told(log, id) for id in people]
+    code = finder.world.register.code("ada")
+    assert finder.world.snapshot.people.age[code] == 31
+    assert "p7" not in finder.world.snapshot.people.ids.tolist()
+    follow(finder, events, since=0)
+    assert counted(finder, "ada")[MADE_YES] == 2
 
 
 def test_an_empty_log_names_the_way_out(settings: Settings) -> None:
@@ -180,10 +225,11 @@ def test_profiles_are_as_they_were_told_last(database: Database) -> None:
     assert table is not None
     rows = table.select(["id", "place", "height", "interests"]).to_pylist()
     assert [tuple(row.values()) for row in rows] == [
-        ("cem", None, None, None), ("ann", "Oslo", 170.0, ["chess"]), ("ann", "Rome", 171.0, []),
+        ("cem", None, None, None), ("ann", "Oslo", 170.0, ["chess"]), ("bob", None, None, []),
+        ("ann", "Rome", 171.0, []),
     ]  # fmt: skip
     assert "name" not in table.column_names
-    assert said == ("1 profiles of the log cannot be read; they count for nothing",)
+    assert said == ("1 profiles of the log cannot be read whole; the rest counts",)
 
 
 def test_a_log_is_read_in_batches_up_to_its_head(database: Database) -> None:

@@ -20,6 +20,7 @@ from tests.workloads.matching.small_world import (
 )
 
 from promise.features.pairs import CAME, PAIR
+from promise.features.people_profile import known_profile
 from promise.pipeline.finding import Asked, Told
 from promise.workloads.matching.content import WIDENING
 from promise.workloads.matching.kinds import KINDS
@@ -61,6 +62,7 @@ def same(found: dict[str, list[float]], expected: dict[str, list[float]]) -> boo
     )
 
 
+@pytest.mark.slow
 @given(EVENTS, st.integers(0, 40), st.permutations(range(40)))
 @settings(max_examples=40, deadline=None)
 def test_an_overlay_equals_a_snapshot_made_later(events, cut, order) -> None:
@@ -192,3 +194,27 @@ def test_many_newcomers_find_room() -> None:
     assert (
         here.counted.facts(np.array([here.register.code("n399")]), microseconds(START))[0, 0] == 2
     )
+
+
+def test_of_a_profile_what_is_known_is_taken() -> None:
+    here = world(folk(profiles(6)))
+    told = {"age": 41, "city": "Rome", "shoes": "red", "interests": ["chess"], "lat": 600.0}
+    here.take([Told(1, "p1", "", "person", START, told), Told(2, "eva", "", "person", START, told)])
+    codes = np.array([here.register.code("p1"), here.register.code("eva")])
+    assert here.register.take("age", codes).tolist() == [41, 41]
+    words = here.register.lexicon.spelled("places")
+    assert [words[code] for code in here.register.take("place", codes)] == ["Rome", "Rome"]
+    profile, unread = known_profile(told)
+    assert (profile.age, profile.interests) == (41.0, ("chess",))
+    assert len(unread) == 2
+    assert "no field 'shoes'" in unread[0]
+
+
+def test_a_profile_that_says_what_is_known_leaves_a_person_where_they_lie() -> None:
+    everybody = profiles(12)
+    here = world(folk(everybody))
+    here.take([Told(n, id, "", "person", START, one)
+               for n, (id, one) in enumerate(everybody.items(), 1)])  # fmt: skip
+    assert len(here.register.loose) == 0
+    here.take([Told(99, "p3", "", "person", START, {**everybody["p3"], "age": 77})])
+    assert here.register.ids(here.register.loose.tolist()) == ["p3"]

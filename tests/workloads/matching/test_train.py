@@ -29,6 +29,7 @@ def asked(outcome: Outcome, n: int = 30) -> Columns:
     return Columns({ID: np.array(ids.tolist(), dtype=object)})
 
 
+@pytest.mark.slow
 def test_planted_people_are_found_far_above_popularity(default: Outcome) -> None:
     found = planted_recall(default.pipeline, WORLD, np.arange(WORLD.people))
     assert found.times > 2
@@ -38,6 +39,7 @@ def test_planted_people_are_found_far_above_popularity(default: Outcome) -> None
     assert baselines["content"]["recall_at_20"]["n"] == baselines["random"]["recall_at_20"]["n"]
 
 
+@pytest.mark.slow
 def test_every_metric_comes_with_its_interval(default: Outcome) -> None:
     for metric in OF_RANKINGS:
         low, high = default.details["ci"][metric.name]
@@ -58,6 +60,7 @@ def test_off_policy_says_that_lists_would_earn_more_than_chance(default: Outcome
     assert told["snips"]["value"] > told["logged"]["value"]
 
 
+@pytest.mark.slow
 def test_the_ladder_tells_each_rung_and_why(default: Outcome, reference: Outcome) -> None:
     for outcome in (default, reference):
         ladder = outcome.details["ladder"]
@@ -72,6 +75,7 @@ def test_the_ladder_tells_each_rung_and_why(default: Outcome, reference: Outcome
     assert "1,000,000 people" in counted["boosted"]["why"]
 
 
+@pytest.mark.slow
 def test_the_first_design_reads_nine_features_and_takes_its_shares(reference: Outcome) -> None:
     told = reference.details["importance"]
     assert sorted(one["feature"] for one in told) == sorted(UNARY)
@@ -107,6 +111,7 @@ def test_lists_are_of_eligible_people_not_yet_decided_on(default: Outcome) -> No
         assert (snapshot.people.gender[codes] != snapshot.people.gender[row]).all()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_lists(
     reference: Outcome, people_path: str, events: pa.Table, tmp_path: Path
 ) -> None:
@@ -140,6 +145,7 @@ def test_settings_out_of_range_are_refused(people_path: str, tmp_path: Path) -> 
         train(evenings(), tmp_path, options={"explored": "40"})
 
 
+@pytest.mark.slow
 def test_whole_groups_are_sealed_and_both_sides_compared(tmp_path: Path) -> None:
     outcome = train(evenings(), tmp_path)
     assert outcome.split == "all decisions of 4 of 12 whole values of `wave`"
@@ -155,12 +161,62 @@ def test_whole_groups_are_sealed_and_both_sides_compared(tmp_path: Path) -> None
     assert "`like`" in said  # stands after the decision
 
 
+@pytest.mark.slow
+def test_decided_pairs_are_judged_as_they_were_in_training(tmp_path: Path) -> None:
+    outcome = train(evenings(), tmp_path / "first")
+    again = judge_later(outcome.pipeline, open_source(evenings()), outcome.contents.lineage)
+    assert "the sealed groups" in again.split
+    for name in ("yes_roc_auc", "match_roc_auc", "match_roc_auc_one_sided"):
+        assert again.metrics[name] == pytest.approx(outcome.metrics[name])
+    assert again.output[:, 0].mean() == pytest.approx(outcome.metrics["recall_at_20"])
+    fewer = evenings(n_groups=3, seed=11).drop_columns("like")
+    other = judge_later(outcome.pipeline, open_source(fewer), outcome.contents.lineage)
+    assert "all decisions" in other.split
+    assert other.metrics["yes_roc_auc"] > 0.75
+    with pytest.raises(DataError, match="does not tell who met whom in one group"):
+        judge_later(
+            outcome.pipeline, open_source(fewer.drop_columns("wave")), outcome.contents.lineage
+        )
+
+
+def test_decided_pairs_with_times_judge_a_version_of_events(default: Outcome) -> None:
+    later = people_events(Crowd(people=240, days=26, per_day=150, circles=4)).to_pylist()
+    rows = [one for one in later if one["type"] in ("like", "super_like", "message", "pass")]
+    pairs = pa.table({
+        "person": [one["person"] for one in rows],
+        "other": [one["other"] for one in rows],
+        "decision": [int(one["type"] != "pass") for one in rows],
+        "at": pa.array([one["at"] for one in rows], pa.timestamp("us")),
+    })  # fmt: skip
+    found = judge_later(default.pipeline, open_source(pairs), default.contents.lineage)
+    assert len(found.y) > 30
+    with pytest.raises(DataError, match="does not tell when decisions were taken"):
+        judge_later(
+            default.pipeline, open_source(pairs.drop_columns("at")), default.contents.lineage
+        )
+
+
 def test_the_grouped_rule_is_for_pairs(people_path: str, events: pa.Table, tmp_path: Path) -> None:
     terms: dict[str, Any] = {"people": people_path, "split": "grouped:city"}
     with pytest.raises(ConfigError, match="events are cut by their time"):
         train(events, tmp_path, **terms)
 
 
-def test_a_version_is_not_trained_further_but_anew(events: pa.Table, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="learned anew from all their events"):
-        train(events, tmp_path, start=tmp_path)
+@pytest.mark.slow
+def test_a_version_trained_again_keeps_what_it_chose(
+    default: Outcome, people_path: str, events: pa.Table, tmp_path: Path
+) -> None:
+    folder = tmp_path / "version"
+    folder.mkdir()
+    save_pipeline(default.pipeline, folder, default.contents)
+    terms = {"people": people_path, "start": folder}
+    again = train(events, tmp_path / "again", options={"most_shown": "9"}, **terms)
+    chosen, before = again.details["chosen"], default.details["chosen"]
+    same = ("preset", "source", "plan", "explored")
+    assert [chosen[name] for name in same] == [before[name] for name in same]
+    assert [one["source"] for one in again.details["sources"]] == [before["source"]]
+    assert again.pipeline.decide.most_shown == 9
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"workload": "matching"', '"workload": "x"'))
+    with pytest.raises(ConfigError, match="--from names a version of x"):
+        train(events, tmp_path / "other", **terms)

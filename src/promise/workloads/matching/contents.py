@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from promise.data.source import Source
 from promise.metrics.pointwise import OF_RANKINGS
 from promise.pipeline.artifact import Contents
 from promise.pipeline.figures import figure, span
+from promise.state.moments import to_text
 from promise.workloads.matching.evaluate import Judged
 from promise.workloads.matching.ground import Ground
 from promise.workloads.matching.learn import Learnt
@@ -22,9 +24,15 @@ _GOLDEN = 32
 
 
 def contents_of(
-    source: Source, ground: Ground, learnt: Learnt, judged: Judged, *, seed: int
+    source: Source, ground: Ground, learnt: Learnt, judged: Judged, *, number: int, seed: int
 ) -> Contents:
-    """Gather everything that is stored with the version."""
+    """Gather everything that is stored with the version.
+
+    Parameters
+    ----------
+    number
+        Of the last event of the model's log that it has learned from.
+    """
     interval = judged.intervals.get(METRIC)
     metrics = {
         "metric": METRIC,
@@ -46,6 +54,7 @@ def contents_of(
             "split": ground.cut.describe(),
             "cut": ground.cut.to_json(),
             "roles": ground.columns,
+            "log": {"number": number, "until": _until(ground)},
         },
         recipe=recipe_of(learnt),
         golden=golden(ground),
@@ -54,6 +63,12 @@ def contents_of(
         card=card(source, ground, learnt, judged),
         metrics=metrics,
     )
+
+
+def _until(ground: Ground) -> str | None:
+    """Return when the last event happened that was learned from, in UTC; None without times."""
+    last_us = int(ground.deeds.at_us.max(initial=0))
+    return to_text(datetime.fromtimestamp(last_us / 1e6, UTC)) if last_us else None
 
 
 def golden(ground: Ground) -> pa.Table:

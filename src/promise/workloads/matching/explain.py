@@ -1,4 +1,4 @@
-"""Why somebody is shown, in words that both may read: nothing of what others did is told."""
+"""Why somebody is shown, in words that both may read: nothing of what one other person did."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ NAMED = 3
 CLOSE_YEARS = 3
 MANY = 3
 """So many likes are told of."""
+SHOWN_ENOUGH = "everybody who may be met was shown often enough today."
 
 
 def reasons(quest: Quest, codes: IntArray, source: IntArray) -> list[list[str]]:
@@ -52,6 +53,8 @@ def why_empty(quest: Quest) -> str:
     """Return why nobody is found, and what would change it."""
     if not len(quest.groups) and not len(quest.loose):
         return "nobody here seeks and is sought: no group of people fits what both sides seek."
+    if quest.spent and not quest.asks:
+        return SHOWN_ENOUGH
     if quest.asks:
         return "nobody fits the filters who may be met; ask for fewer."
     if quest.code != NOBODY:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -11,11 +11,12 @@ import numpy as np
 
 from promise.errors import DataError
 from promise.features.people_ids import NOBODY
+from promise.features.people_profile import known_profile
 from promise.models.base import MATRIX
 from promise.pipeline.artifact import read_manifest
 from promise.pipeline.finding import MOST, Asked, Told
 from promise.pipeline.stages import STAGES, Score
-from promise.workloads.matching.explain import reasons, why_empty
+from promise.workloads.matching.explain import SHOWN_ENOUGH, reasons, why_empty
 from promise.workloads.matching.overlay import World, microseconds
 from promise.workloads.matching.pick import CANDIDATE, SOURCE, PickPeople, told
 from promise.workloads.matching.quest import begin
@@ -43,6 +44,7 @@ class PeopleFinder:
         self.world = world
         self._retrieve, self._featurize = retrieve, featurize
         self._score, self._pick = score, pick
+        world.counted.most_shown = pick.most_shown
 
     @classmethod
     def open(cls, folder: Path) -> PeopleFinder:
@@ -88,7 +90,7 @@ class PeopleFinder:
         columns = self._featurize.one(quest, columns)
         picked = self._pick.one(columns, self._score.many(columns), asked.limit)
         if not len(picked.rows):
-            return {**answer, "reason": "everybody who may be met was shown often enough today."}
+            return {**answer, "reason": SHOWN_ENOUGH}
         items = told(columns, picked)
         codes, source = columns[CANDIDATE][picked.rows], columns[SOURCE][picked.rows]
         for item, said in zip(items, reasons(quest, codes, source), strict=True):
@@ -101,6 +103,27 @@ class PeopleFinder:
                     for name, value in zip(names, row, strict=True)
                 }
         return {**answer, "items": items}
+
+    @property
+    def most_shown(self) -> int | None:
+        """How often somebody is shown on one day at most; None for no bound."""
+        return self._pick.most_shown
+
+    def count_shown(self, shown: Mapping[str, int], at: datetime) -> None:
+        """Count in how many lists of the day of `at` people stood."""
+        self.world.give(shown, microseconds(at))
+
+    def shown_enough(self, ids: Iterable[str], at: datetime) -> bool:
+        """Say whether anybody of these was shown as often on the day of `at` as may be."""
+        spent = self.world.counted.spent(microseconds(at))
+        if not len(spent):
+            return False
+        code, none = self.world.register.code, set(spent.tolist())
+        return any(code(id) in none for id in ids)
+
+    def unread(self, profile: Mapping[str, Any]) -> tuple[str, ...]:
+        """Say what of a profile this version cannot read; any thread may ask."""
+        return known_profile(profile, self.world.register.lexicon.extras)[1]
 
     def similar(self, id: str, limit: int, at: datetime) -> dict[str, Any]:  # noqa: ARG002
         """Return who is chosen by the same people as this person."""
@@ -119,7 +142,10 @@ class PeopleFinder:
                 zip(world.register.ids(codes), scores, strict=True), 1
             )
         ]
-        return {"items": items, "cold_start": False}
+        answer: dict[str, Any] = {"items": items, "cold_start": False}
+        if not items:
+            answer["reason"] = "nobody has liked them yet, so that nobody is like them."
+        return answer
 
     def _alike(self, code: int, vector: Any, limit: int) -> tuple[list[int], list[float]]:
         """Return the nearest by cosine of those whom the index finds by inner product."""

@@ -17,7 +17,7 @@ from promise.features.people_reading import read_people
 from promise.kernels.parsing import parse_date
 from promise.pipeline.finding import FORGET
 from promise.pipeline.order import Order
-from promise.records.history import History
+from promise.records.history import LOG, History
 from promise.workloads.matching.kinds import is_decision, is_positive
 from promise.workloads.matching.pairs import pair_table
 from promise.workloads.matching.profiles import told_profiles
@@ -27,12 +27,15 @@ from promise.workloads.matching.tables import (
     Deeds,
     Left,
     deeds_of_pairs,
+    joined_deeds,
     people_of,
     read_events,
+    summed,
     texts,
     whole_table,
     yes_of,
 )
+from promise.workloads.matching.together import only_new, people_together, with_shown
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,17 @@ def lay_ground(source: Source, order: Order) -> Ground:
     named = {name: "at" if role == "time" else role for name, role in order.columns.items()}
     check_roles(named)
     everywhere = set(source.columns)
-    people, told = _profiles(source, order)
+    people, told = _profiles(source, order, named)
     known = everywhere | (set() if people is None else set(people.columns))
     strange = next((column for column in named if column not in known), None)
-    if strange is not None:
+    if strange is not None and order.log is None:  # with a log, the columns are as they were
         raise DataError(f"there is no column {strange!r}; {near(strange, known)}")
-    if people is None and _is_of_pairs(source, named):
+    if people is None and is_of_pairs(source, named):
+        if order.log is not None:
+            raise DataError(
+                f"{source.name} is a table of decided pairs, and what the log tells are events: "
+                f"train from the log alone: --events {LOG}."
+            )
         return _of_pairs(source, named, order)
     ground = _of_events(source, people, named, order)
     if not isinstance(source, History):
@@ -90,17 +98,23 @@ def lay_ground(source: Source, order: Order) -> Ground:
     return replace(ground, told=(read, *told, *ground.told))
 
 
-def _profiles(source: Source, order: Order) -> tuple[Source | None, tuple[str, ...]]:
-    """Return where profiles are told, None for nowhere: a file, or the log itself; and remarks."""
+def _profiles(
+    source: Source, order: Order, named: dict[str, str]
+) -> tuple[Source | None, tuple[str, ...]]:
+    """Return where profiles are told, None for nowhere: a file, the log, or both; and remarks."""
     if order.people is not None:
-        return open_source(order.people), ()
-    if not isinstance(source, History):
+        file = open_source(order.people)
+        if order.log is None:
+            return file, ()
+        return open_source(people_together(file, named, order.log)), ()
+    log = source if isinstance(source, History) else order.log
+    if log is None:
         return None, ()
-    table, told = told_profiles(source)
+    table, told = told_profiles(log)
     return None if table is None else open_source(table), told
 
 
-def _is_of_pairs(source: Source, named: dict[str, str]) -> bool:
+def is_of_pairs(source: Source, named: dict[str, str]) -> bool:
     """Say whether rows are decided pairs: they have a decision, or no type of event."""
     if "decision" in named.values():
         return True
@@ -112,19 +126,30 @@ def _of_events(
     source: Source, people: Source | None, named: dict[str, str], order: Order
 ) -> Ground:
     told: tuple[str, ...] = ()
+    sources = [(source, named)] + ([] if order.log is None else [(order.log, {})])
     if people is None:
-        everyone = read_people({"id": pa.array(_everyone(source, named), pa.string())})
+        ids = sorted({id for one, names in sources for id in _everyone(one, names)})
+        everyone = read_people({"id": pa.array(ids, pa.string())})
         columns: dict[str, str] = {}
         told = ("there are no profiles (--people): everybody is known by their events alone",)
     else:
         roles = people_roles(people.columns, named, people.name)
         everyone = people_of(_first_of_each(whole_table(people), roles), roles)
         columns, told = dict(roles.columns), roles.told
-    gone = _gone(source, named)
+    gone = np.concatenate([_gone(one, names) for one, names in sources])
     if order.forgotten is not None:
         gone = np.array([*gone.tolist(), *order.forgotten(everyone.ids.tolist())], dtype=np.str_)
     everyone = everyone.take(~np.isin(everyone.ids, gone)) if len(gone) else everyone
     deeds, left, found = read_events(source, named, everyone.ids)
+    log = source if isinstance(source, History) else order.log
+    if order.log is not None and order.log.n_events:
+        more, out, _ = read_events(order.log, {}, everyone.ids)
+        fresh = only_new(more, deeds)
+        told = (*told, f"{fresh.n:,} further events were read from {order.log.name}")
+        left = summed(left, replace(out, repeated=out.repeated + more.n - fresh.n, profiles=0))
+        deeds = joined_deeds([deeds, fresh])
+    if log is not None:
+        deeds = with_shown(deeds, log, everyone.ids)
     if isinstance(source, History) and order.people is None:
         left = replace(left, profiles=0)  # they were read
     if order.split is not None and order.split.startswith("grouped"):
@@ -142,7 +167,24 @@ def _of_events(
     )
 
 
-def _of_pairs(source: Source, named: dict[str, str], order: Order) -> Ground:
+@dataclass(frozen=True)
+class Meetings:
+    """A table of decided pairs, read and not yet cut."""
+
+    people: People
+    deeds: Deeds
+    left: Left
+    roles: Roles
+    told: tuple[str, ...]
+
+    @property
+    def by_time(self) -> bool:
+        """Whether times set the decisions apart."""
+        return len(np.unique(self.deeds.at_us)) > 2
+
+
+def read_meetings(source: Source, named: dict[str, str], order: Order) -> Meetings:
+    """Read a table of decided pairs, each row with its chooser's profile."""
     table = whole_table(source)
     pairs = pair_table(table, named, source.name)
     roles = pairs.roles
@@ -162,7 +204,13 @@ def _of_pairs(source: Source, named: dict[str, str], order: Order) -> Ground:
     who, whom = texts(table.column(roles["entity"])), texts(table.column(roles["other"]))
     deeds, left = deeds_of_pairs(who, whom, yes, group, at_us, everyone.ids)
     everyone, seeking = _seeking(everyone, deeds)
-    by_time = len(np.unique(deeds.at_us)) > 2
+    told = (*roles.told, *pairs.told, *seeking, *left.sentences())
+    return Meetings(everyone, deeds, left, roles, told)
+
+
+def _of_pairs(source: Source, named: dict[str, str], order: Order) -> Ground:
+    read = read_meetings(source, named, order)
+    roles, deeds, by_time = read.roles, read.deeds, read.by_time
     if not by_time and "group" not in roles:
         raise DataError(
             f"{source.name} tells neither when decisions were taken nor which belong together: "
@@ -170,13 +218,12 @@ def _of_pairs(source: Source, named: dict[str, str], order: Order) -> Ground:
             "judged on was learned from."
         )
     column = roles["at"] if by_time else roles["group"]
-    cut = cut_by_time(deeds, column) if by_time else cut_by_group(deeds, column, order.seed)
     return Ground(
-        people=everyone,
+        people=read.people,
         deeds=deeds,
-        cut=cut,
-        left=left,
-        told=(*roles.told, *pairs.told, *seeking, *left.sentences()),
+        cut=cut_by_time(deeds, column) if by_time else cut_by_group(deeds, column, order.seed),
+        left=read.left,
+        told=read.told,
         columns=dict(roles.columns),
     )
 

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from promise.data.columns import Columns
 from promise.data.source import Source
 from promise.errors import DataError
+from promise.features.people import People
 from promise.metrics.pointwise import OF_RANKINGS
 from promise.metrics.ranking import Wanted, coverage, each_request, exposure_gini
-from promise.pipeline.order import Later
+from promise.pipeline.order import Later, Order
 from promise.pipeline.pipeline import Pipeline
 from promise.workloads.matching.arena import MOST_REQUESTS, interest
+from promise.workloads.matching.ground import is_of_pairs, read_meetings
+from promise.workloads.matching.judged_meetings import judge_meetings
 from promise.workloads.matching.kinds import is_positive
 from promise.workloads.matching.stages import ID, RetrievePeople
-from promise.workloads.matching.tables import read_events
+from promise.workloads.matching.tables import Deeds, read_events
 from promise.workloads.matching.task import LIMIT
 
 
-def judge_later(pipeline: Pipeline, source: Source, roles: Mapping[str, str]) -> Later:
+def judge_later(pipeline: Pipeline, source: Source, lineage: Mapping[str, Any]) -> Later:
     """Judge the lists of a version as they stand by the yeses that came after it.
+
+    A version that was trained on whole groups of decided pairs is judged on such a table.
 
     Raises
     ------
@@ -32,8 +40,14 @@ def judge_later(pipeline: Pipeline, source: Source, roles: Mapping[str, str]) ->
     find = pipeline.retrieve
     assert isinstance(find, RetrievePeople), "matching retrieves people"
     snapshot = find.basis.snapshot
+    roles = (lineage.get("order") or {}).get("columns") or {}
     named = {column: role for column, role in roles.items() if column in source.columns}
-    deeds, _, _ = read_events(source, named, snapshot.people.ids)
+    if (lineage.get("cut") or {}).get("kind") == "grouped":
+        return judge_meetings(pipeline, source, named, lineage)
+    if is_of_pairs(source, named):
+        deeds = _deeds_of(source, named, snapshot.people)
+    else:
+        deeds, _, _ = read_events(source, named, snapshot.people.ids)
     later = deeds.between(snapshot.until_us, None)
     moment = _EPOCH + timedelta(microseconds=snapshot.until_us)
     if not later.n:
@@ -68,6 +82,22 @@ def judge_later(pipeline: Pipeline, source: Source, roles: Mapping[str, str]) ->
         },
         split=f"the yeses of {source.name} from {moment:%Y-%m-%d %H:%M:%S} on",
     )
+
+
+def _deeds_of(source: Source, named: dict[str, str], people: People) -> Deeds:
+    """Return decided pairs as deeds of a version's people."""
+    read = read_meetings(source, named, Order("", Path()))
+    if not read.by_time:
+        raise DataError(
+            f"{source.name} does not tell when decisions were taken, so that none is sure to be "
+            "later than what the version has learned; name the column by training with "
+            "--column at=NAME, or give later events."
+        )
+    code = {id: place for place, id in enumerate(people.ids.tolist())}
+    codes = np.array([code.get(id, -1) for id in read.people.ids.tolist()], np.int32)
+    deeds = read.deeds
+    moved = replace(deeds, chooser=codes[deeds.chooser], chosen=codes[deeds.chosen])
+    return moved.take((moved.chooser >= 0) & (moved.chosen >= 0))
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
@@ -12,9 +13,10 @@ from promise.errors import DataError
 from promise.features.pairs import Side
 from promise.features.people_activity import Activity
 from promise.features.people_ids import NOBODY, id_text
-from promise.features.people_profile import Profile, read_profile, row_of
+from promise.features.people_profile import Profile, known_profile, row_of
 from promise.pipeline.finding import FORGET, PROFILE, Told
 from promise.workloads.matching.counted import Counted, Met
+from promise.workloads.matching.identity import event_numbers, holds, id_numbers
 from promise.workloads.matching.kinds import BLOCK, IMPRESSION, KINDS, weights_of
 from promise.workloads.matching.register import Register
 from promise.workloads.matching.snapshot import Basis
@@ -24,6 +26,7 @@ from promise.workloads.matching.vectors import Vectors
 _KIND = {name: code for code, name in enumerate(KINDS)}
 _WEIGHTS = weights_of(np.arange(len(KINDS))).tolist()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class World:
@@ -52,10 +55,13 @@ class World:
         """Take events in the log's order: known and strange ones change nothing, none fails."""
         met: list[Met] = []
         self.register.look_up([id for event in events for id in (event.entity, event.other)])
+        known = self._told_by_files(events)
         for event in events:
             if event.number <= self.number:
                 continue
             self.number = event.number
+            if event.number in known:
+                continue
             if event.type in _KIND and event.other and event.other != event.entity:
                 met.append(self._encounter(event))
             elif event.type in (PROFILE, FORGET):
@@ -64,17 +70,42 @@ class World:
                 self._about_one(event)
         self.counted.count(met)
 
+    def _told_by_files(self, events: Sequence[Told]) -> set[int]:
+        """Return the numbers of events that the version has learned from its files already."""
+        if not len(self.snapshot.files):
+            return set()
+        until_us = self.snapshot.until_us
+        old = [e for e in events if e.type in _KIND and microseconds(e.at) < until_us]
+        if not old:
+            return set()
+        found = event_numbers(
+            id_numbers(event.entity for event in old),
+            id_numbers(event.other for event in old),
+            np.array([_KIND[event.type] for event in old], np.int64),
+            np.array([microseconds(event.at) for event in old], np.int64),
+        )
+        known = holds(self.snapshot.files, found)
+        return {event.number for event, twice in zip(old, known, strict=True) if twice}
+
+    def give(self, shown: Mapping[str, int], at_us: int) -> None:
+        """Count in how many lists of a day people stood; strangers are passed over."""
+        for id, n in shown.items():
+            code = self.register.code(id)
+            if code != NOBODY:
+                self.counted.give(code, at_us, n)
+
     def _about_one(self, event: Told) -> None:
         if event.type == FORGET:
             code = self.register.forget(event.entity)
             if code != NOBODY:
                 self._forget(code)
             return
-        try:
-            profile = read_profile(event.payload, self.register.lexicon.extras)
+        # whoever sent it was told what cannot be read; a log that is followed cannot be argued with
+        profile, unread = known_profile(event.payload, self.register.lexicon.extras)
+        if unread and len(unread) == len(event.payload):
+            return  # it tells nothing that is known here
+        with suppress(DataError):  # an id that names nobody, a gender too many
             self.register.put(id_text(event.entity), profile)
-        except DataError:
-            return  # whoever sent it was told so; a log that is followed cannot be argued with
         self._room()
 
     def _encounter(self, event: Told) -> Met:
@@ -104,13 +135,18 @@ class World:
             self.stamps = np.concatenate([self.stamps, np.zeros(n - len(self.stamps), np.int32)])
             self.counted.room(n)
 
-    def excluded(self, code: int, further: Sequence[str] = ()) -> IntArray:
-        """Return whom a person is not to meet: decided on, blocked either way, themselves."""
+    def excluded(self, code: int, at_us: int, further: Sequence[str] = ()) -> IntArray:
+        """Return whom a person is not to meet, and whoever was shown often enough on the day."""
         named = [self.register.code(id) for id in further]
-        parts: list[Array] = [np.array([c for c in (code, *named) if c >= 0], np.int64)]
-        if code != NOBODY:
-            parts += [self.ties.decided_on(code), self.blocked(code)]
-        return np.unique(np.concatenate(parts).astype(np.int64))
+        also = np.array([c for c in named if c >= 0], np.int64)
+        return np.unique(np.concatenate([self.closed(code), self.counted.spent(at_us), also]))
+
+    def closed(self, code: int) -> IntArray:
+        """Return whom a person is never to meet: decided on, blocked either way, themselves."""
+        if code == NOBODY:
+            return np.empty(0, np.int64)
+        parts: list[Array] = [self.ties.decided_on(code), self.blocked(code), np.array([code])]
+        return np.concatenate(parts).astype(np.int64)
 
     def blocked(self, code: int) -> IntArray:
         """Return whom a person blocks, or who blocks them."""
@@ -172,4 +208,4 @@ class World:
 def microseconds(at: datetime) -> int:
     """Return microseconds since 1970; a time without a zone is in UTC."""
     moment = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return int((moment - _EPOCH).total_seconds() * 1_000_000)
+    return (moment - _EPOCH) // _MICROSECOND

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from promise.errors import DataError
 from promise.features.people import NEVER_US
-from promise.features.people_profile import ALIASES, read_profile
+from promise.features.people_profile import ALIASES, known_profile
 from promise.features.people_values import read_number
 from promise.pipeline.finding import FORGET, PROFILE
 from promise.records.history import History
@@ -34,8 +34,8 @@ def told_profiles(history: History) -> tuple[pa.Table | None, tuple[str, ...]]:
     """Return a row for each profile that was told, the newest of a person last, and remarks.
 
     Who did something and told nothing has an empty row. Further fields that are numbers in every
-    profile become columns; a profile that cannot be read counts for nothing, as for who follows
-    the log.
+    profile become columns; a field that cannot be read counts for nothing, as for who follows the
+    log.
 
     Returns
     -------
@@ -45,8 +45,8 @@ def told_profiles(history: History) -> tuple[pa.Table | None, tuple[str, ...]]:
     n_bad, texts = 0, set[str]()
     for ids, payloads in history.payloads(PROFILE):
         found = [_row(id, told, texts) for id, told in zip(ids, payloads, strict=True)]
-        rows = [row for row in found if row is not None]
-        n_bad += len(found) - len(rows)
+        rows = [row for row, _ in found]
+        n_bad += sum(bad for _, bad in found)
         if rows:
             parts.append(_table(rows, texts))
     if not parts:
@@ -60,16 +60,13 @@ def told_profiles(history: History) -> tuple[pa.Table | None, tuple[str, ...]]:
 
 
 def _remarks(n_bad: int) -> tuple[str, ...]:
-    return (f"{n_bad:,} profiles of the log cannot be read; they count for nothing",) * bool(n_bad)
+    return (f"{n_bad:,} profiles of the log cannot be read whole; the rest counts",) * bool(n_bad)
 
 
-def _row(id: str, told: Mapping[str, Any], texts: set[str]) -> dict[str, Any] | None:
-    """Return a profile's columns, None where it cannot be read; notes what is no number."""
+def _row(id: str, told: Mapping[str, Any], texts: set[str]) -> tuple[dict[str, Any], bool]:
+    """Return a profile's columns, and whether some cannot be read; notes what is no number."""
     further = {name: value for name, value in told.items() if name.casefold() not in _KNOWN}
-    try:
-        profile = read_profile({k: v for k, v in told.items() if k not in further})
-    except DataError:
-        return None
+    profile, unread = known_profile({k: v for k, v in told.items() if k not in further})
     lat, lon = profile.position
     row: dict[str, Any] = {
         "id": id,
@@ -87,7 +84,7 @@ def _row(id: str, told: Mapping[str, Any], texts: set[str]) -> dict[str, Any] | 
             row[name] = read_number(value, name)
         except DataError:
             texts.add(name)
-    return row
+    return row, bool(unread)
 
 
 def _table(rows: list[dict[str, Any]], texts: set[str]) -> pa.Table:

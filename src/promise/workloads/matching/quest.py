@@ -104,6 +104,12 @@ class Quest:
         return np.asarray(kept, dtype=bool)
 
     @cached_property
+    def spent(self) -> bool:
+        """Whether somebody of the excluded is so for having been shown often enough today."""
+        others = self.world.counted.spent(self.at_us)
+        return len(np.setdiff1d(others, self.world.closed(self.code))) > 0
+
+    @cached_property
     def asks(self) -> bool:
         """Whether the request has filters."""
         wish = self.wish
@@ -195,7 +201,7 @@ def begin(world: World, asked: Asked, at_us: int, seed: int) -> Quest:
         profile = read_profile(asked.profile or {}, register.lexicon.extras)
         side, gender, seeks = world.stranger(profile)
         lenient = profile.gender is None
-    excluded = world.excluded(code, asked.exclude)
+    excluded = world.excluded(code, at_us, asked.exclude)
     return Quest(
         world=world,
         code=code,

@@ -15,6 +15,7 @@ GONE, LOOSE, HIDDEN, TIED, FOLDED = (np.uint8(1 << bit) for bit in range(5))
 """Flags: deleted; not where the layout has them; only heard of; has new ties; has new vectors."""
 BARRED = GONE | LOOSE | HIDDEN
 """Who has one of these is not found by the layout."""
+_REAL = ("age", "position", "completeness", "extras")
 _ROOM = 64
 _MANY = 32
 
@@ -72,13 +73,25 @@ class Register:
         return found if found != NOBODY else self._add(id, Profile(), True)
 
     def put(self, id: str, profile: Profile) -> int:
-        """Write a whole profile, of somebody new or known, and return the code."""
+        """Write a whole profile, of somebody new or known, and return the code.
+
+        One that says what is known already changes nothing: they stay where the layout has them.
+        """
         code = self.code(id)
         if code == NOBODY:
             return self._add(id, profile, False)
+        if code < self.n_base and self._is_known(code, profile):
+            return code
         self._write(code, profile)
         self._loosen(code)
         return code
+
+    def _is_known(self, code: int, profile: Profile) -> bool:
+        row = row_of(profile, self.lexicon)
+        return all(
+            np.array_equal(array[code], np.asarray(row[name], array.dtype), equal_nan=name in _REAL)
+            for name, array in self._base.items()
+        )
 
     def show(self, code: int) -> None:
         """Offer somebody who was only heard of until now."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from promise.data.columns import FloatArray, IntArray
+from promise.data.columns import Array, FloatArray, IntArray
 from promise.data.rows import even_rows
 from promise.features.pairs import account_days, day_one, norms
 from promise.features.people import People, mapped
@@ -23,6 +23,7 @@ from promise.models.interactions import Interactions
 from promise.models.leading import leading
 from promise.workloads.matching.arena import likes_of
 from promise.workloads.matching.eligible import Layout
+from promise.workloads.matching.identity import event_numbers, id_numbers
 from promise.workloads.matching.kinds import BLOCK, IMPRESSION, is_decision, is_positive
 from promise.workloads.matching.tables import Deeds
 
@@ -31,6 +32,11 @@ MOST_POPULAR = 512
 """How many popular people of each group are kept."""
 _ASKERS = 1_000
 _TABLES = ("likes", "seen", "blocked", "ties")
+_FILES = "files.npy"
+
+
+def _no_files() -> Array:
+    return np.empty(0, np.uint64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +57,8 @@ class Snapshot:
         Microseconds since 1970.
     number
         The last event of the log that is in it.
+    files
+        Numbers of the events that files told beside the log, ascending, see `identity`: uint64.
     """
 
     people: People
@@ -63,6 +71,7 @@ class Snapshot:
     activity: Activity
     until_us: int
     number: int = 0
+    files: Array = field(default_factory=_no_files)
 
     @property
     def n(self) -> int:
@@ -71,7 +80,13 @@ class Snapshot:
 
     @classmethod
     def of(
-        cls, people: People, deeds: Deeds, *, until_us: int | None = None, number: int = 0
+        cls,
+        people: People,
+        deeds: Deeds,
+        *,
+        until_us: int | None = None,
+        number: int = 0,
+        of_files: bool = False,
     ) -> Snapshot:
         """Take stock of a history; what somebody does to themselves is left out.
 
@@ -79,7 +94,10 @@ class Snapshot:
         ----------
         until_us
             The moment of the snapshot; None: just after the last deed.
+        of_files
+            Whether files told the deeds, so that a log may tell them again.
         """
+        files = _numbers(people, deeds) if of_files else _no_files()
         deeds = deeds.take(deeds.chooser != deeds.chosen)
         a, b, kind = deeds.chooser, deeds.chosen, deeds.kind
         likes, block = likes_of(deeds, people.n), kind == BLOCK
@@ -96,6 +114,7 @@ class Snapshot:
             activity=Activity.of(people.n, encounters(a, b, kind, deeds.at_us)),
             until_us=last if until_us is None else until_us,
             number=number,
+            files=files,
         )
 
     def save(self, folder: Path) -> None:
@@ -104,6 +123,8 @@ class Snapshot:
             home = folder / name
             home.mkdir()
             getattr(self, name).save(home)
+        if len(self.files):
+            np.save(folder / _FILES, self.files)
         told = {"until_us": self.until_us, "number": self.number}
         (folder / "snapshot.json").write_text(json.dumps(told), encoding="utf-8")
 
@@ -123,6 +144,7 @@ class Snapshot:
             ties=_mapped_table(folder / "ties", people.n),
             until_us=told["until_us"],
             number=told["number"],
+            files=mapped(folder / _FILES) if (folder / _FILES).is_file() else _no_files(),
         )
 
 
@@ -229,6 +251,11 @@ def encounters(chooser: IntArray, chosen: IntArray, kind: IntArray, at_us: IntAr
     done = kind != IMPRESSION
     sign = np.where(is_positive(kind), 1, np.where(kind == BLOCK, 0, -1)).astype(np.int8)
     return Encounters(chooser[done], chosen[done], sign[done], at_us[done])
+
+
+def _numbers(people: People, deeds: Deeds) -> Array:
+    ids = id_numbers(people.ids.tolist())
+    return np.unique(event_numbers(ids[deeds.chooser], ids[deeds.chosen], deeds.kind, deeds.at_us))
 
 
 def _both_ways(a: IntArray, b: IntArray) -> tuple[IntArray, IntArray]:

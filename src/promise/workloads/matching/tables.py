@@ -26,7 +26,7 @@ from promise.kernels.parsing import (
     parse_number,
     parse_text,
 )
-from promise.kernels.reading import join_tables
+from promise.kernels.plain_tables import join_tables
 from promise.pipeline.finding import FORGET, PROFILE
 from promise.profiling.names import names_identifier
 from promise.workloads.matching.kinds import LIKE, PASS, kind_codes
@@ -129,7 +129,7 @@ def texts(column: Any) -> pa.Array:
 def people_of(table: pa.Table, roles: Roles) -> People:
     """Read profiles; numbers that no role takes are read as further ones for the ranker."""
     columns = {
-        role: _told(role, name, table.column(name).combine_chunks())
+        role: told_column(role, name, table.column(name).combine_chunks())
         for role, name in roles.columns.items()
         if role in FIELDS
     }
@@ -167,7 +167,7 @@ def read_events(source: Source, named: Mapping[str, str], ids: Array) -> tuple[D
         part, out, key = _part(table, first, roles, when, known, source.name)
         parts.append(part)
         keys.append(key)
-        left = _sum(left, out)
+        left = summed(left, out)
     if not parts:
         raise DataError(f"{source.name} has no rows.")
     deeds, again = _distinct(_joined(parts), np.concatenate(keys))
@@ -198,7 +198,7 @@ def deeds_of_pairs(
     return deeds, replace(left, repeated=again)
 
 
-def _told(role: str, name: str, column: Any) -> Any:
+def told_column(role: str, name: str, column: Any) -> Any:
     """Return a profile's column in the form that people are read from."""
     if role in ("age", "lat", "lon"):
         return parse_number(column, vars(infer_field(name, pa.chunked_array([column]))))
@@ -282,6 +282,18 @@ def _joined(parts: list[Deeds]) -> Deeds:
     return Deeds(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
+def joined_deeds(parts: list[Deeds]) -> Deeds:
+    """Return deeds of several sources in order of time."""
+    found = _joined(parts)
+    return found.take(np.argsort(found.at_us, kind="stable"))
+
+
+def no_deeds() -> Deeds:
+    """Return none."""
+    kinds = ("int32", "int32", "int8", "int64", "float32", "float32", "int32", "int64")
+    return Deeds(*(np.empty(0, kind) for kind in kinds))
+
+
 def _distinct(deeds: Deeds, event_ids: Array) -> tuple[Deeds, int]:
     """Return deeds in order of time without repetitions: of an event's id, else of all fields."""
     order = np.argsort(deeds.at_us, kind="stable")
@@ -303,7 +315,8 @@ def _distinct(deeds: Deeds, event_ids: Array) -> tuple[Deeds, int]:
     return deeds.take(kept), int((~kept).sum())
 
 
-def _sum(a: Left, b: Left) -> Left:
+def summed(a: Left, b: Left) -> Left:
+    """Return what was left out of two sources together."""
     return Left(*(getattr(a, name) + getattr(b, name) for name in Left.__dataclass_fields__))
 
 

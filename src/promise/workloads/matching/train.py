@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from promise.data.source import Source
 from promise.engine.memory import MemoryWatch
 from promise.errors import ConfigError, DataError
 from promise.job import Job
+from promise.pipeline.artifact import read_manifest
 from promise.pipeline.order import Order, Outcome
 from promise.pipeline.pipeline import Pipeline
 from promise.records.history import History
@@ -20,6 +23,7 @@ from promise.workloads.matching.evaluate import judge
 from promise.workloads.matching.ground import Ground, lay_ground
 from promise.workloads.matching.learn import Learnt, learn, refitted
 from promise.workloads.matching.presets import PRESETS, Preset
+from promise.workloads.matching.retrieve import Plan
 from promise.workloads.matching.snapshot import Basis, Snapshot
 from promise.workloads.matching.stages import PairFeatures, RetrievePeople
 from promise.workloads.matching.task import LIMIT, NAME, matching_task
@@ -35,6 +39,7 @@ def train_people(source: Source, order: Order, tell: Callable[[str], None]) -> O
     try:
         preset, number = terms_of(order)
         number = _log_number(source, order, number)
+        of_files = not isinstance(source, History) and "number" not in order.options
         tell(f"reading people and events from {source.name}")
         ground = lay_ground(source, order)
         deadline_s = time.monotonic() + _CHOOSING_SHARE * order.budget_s
@@ -43,8 +48,8 @@ def train_people(source: Source, order: Order, tell: Callable[[str], None]) -> O
         tell("judging on what came later")
         judged = judge(ground, learnt, job)
         tell("learning from everything")
-        pipeline = pipeline_of(ground, learnt, job, number)
-        contents = contents_of(source, ground, learnt, judged, seed=order.seed)
+        pipeline = pipeline_of(ground, learnt, job, number, of_files=of_files)
+        contents = contents_of(source, ground, learnt, judged, number=number, seed=order.seed)
         return Outcome(
             pipeline=pipeline,
             contents=contents,
@@ -54,7 +59,7 @@ def train_people(source: Source, order: Order, tell: Callable[[str], None]) -> O
             peak_memory_mb=watch.peak_mb,
             details={
                 **details_of(ground, learnt, judged.details, judged.intervals),
-                **_log_read(source),
+                **_log_read(source, order),
             },
         )
     finally:
@@ -69,21 +74,53 @@ def terms_of(order: Order) -> tuple[Preset, int]:
     ConfigError
         For a value that is out of its range.
     """
-    if order.start is not None:
-        raise ConfigError(
-            "people are learned anew from all their events, not from a version (--from): give "
-            "--people PEOPLE --events EVENTS, old and new ones."
-        )
-    preset = PRESETS[order.preset]
+    preset = PRESETS[order.preset] if order.start is None else preset_again(order.start)
     explored = _whole(order, "explored", preset.explored, 0, LIMIT)
-    most_shown = _whole(order, "most_shown", 0, 0, 10**6)
+    most_shown = _whole(order, "most_shown", preset.most_shown or 0, 0, 10**6)
     number = _whole(order, "number", 0, 0, 2**62)
     return replace(preset, explored=explored, most_shown=most_shown or None), number
 
 
-def pipeline_of(ground: Ground, learnt: Learnt, job: Job, number: int) -> Pipeline:
-    """Return the stages over everybody, the collaborative source learned from everything."""
-    snapshot = Snapshot.of(ground.people, ground.deeds, number=number)
+def preset_again(folder: Path) -> Preset:
+    """Return the preset of a version, narrowed to what the version chose among it.
+
+    Its source, plan, rule and policy are kept; vectors, ranker and rung follow from the data, and
+    what the version had too few likes to choose is chosen now.
+
+    Raises
+    ------
+    ConfigError
+        Where it is a version of another workload.
+    """
+    workload = read_manifest(folder)["task"].get("workload")
+    if workload != NAME:
+        raise ConfigError(f"--from names a version of {workload}, not of {NAME}.")
+    recipe = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))["recipe"]
+    policy = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
+    preset, source = PRESETS[recipe["preset"]], recipe["source"]
+    return replace(
+        preset,
+        sources=preset.sources if source is None else {source: preset.sources[source]},
+        plans=preset.plans if source is None else (Plan.from_json(recipe["plan"]),),
+        rules=(recipe["rule"],) if recipe["rule"] != "one_sided" else preset.rules,
+        explored=policy["explored"],
+        most_shown=policy["most_shown"],
+    )
+
+
+def pipeline_of(
+    ground: Ground, learnt: Learnt, job: Job, number: int, *, of_files: bool = False
+) -> Pipeline:
+    """Return the stages over everybody, the collaborative source learned from everything.
+
+    Parameters
+    ----------
+    number
+        Of the last event of the model's log that is learned from.
+    of_files
+        Whether files told events that the log may tell again after that number.
+    """
+    snapshot = Snapshot.of(ground.people, ground.deeds, number=number, of_files=of_files)
     model = refitted(learnt, Arena(ground.people, ground.deeds), job)
     find = RetrievePeople.over(Basis.of(snapshot, model), learnt.plan, job.seed)
     return Pipeline(
@@ -132,7 +169,7 @@ def _log_number(source: Source, order: Order, number: int) -> int:
         Where the number is told a second time, or the log is empty.
     """
     if not isinstance(source, History):
-        return number
+        return number if order.log is None else order.log.head
     if "number" in order.options:
         raise ConfigError(
             "a log tells its number itself; --set number is for files that were made from it."
@@ -147,10 +184,9 @@ def _log_number(source: Source, order: Order, number: int) -> int:
     return source.head
 
 
-def _log_read(source: Source) -> dict[str, Any]:
-    if not isinstance(source, History):
-        return {}
-    return {"log": {"events": source.n_events, "number": source.head}}
+def _log_read(source: Source, order: Order) -> dict[str, Any]:
+    log = source if isinstance(source, History) else order.log
+    return {} if log is None else {"log": {"events": log.n_events, "number": log.head}}
 
 
 def _whole(order: Order, key: str, usual: int, least: int, most: int) -> int:
