@@ -1,6 +1,6 @@
 """One request for people without a server: core time and memory, beside looking at everybody.
 
-    python -m bench.matching_finder --people 1000000 --requests 1000
+    python -m bench matching_finder --people 1000000 --requests 1000
 
 The peer reads everybody for each request: inner products with all, likeness to all, eligibility of
 all, in NumPy. Both answer the same requests over the same people, on one thread.
@@ -32,7 +32,7 @@ from promise.workloads.matching.retrieve import COLLABORATIVE, Plan, retrieve
 _BATCH = 1_000
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=1_000_000)
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=1_000)
     parser.add_argument("--events", type=int, default=50_000)
     parser.add_argument("--version", type=Path, help="a folder that an earlier run kept")
-    told = parser.parse_args()
+    told = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         folder = told.version or Path(scratch) / "version"
         if not (folder / "manifest.json").exists():

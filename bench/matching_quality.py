@@ -1,6 +1,6 @@
 """Speed dating: does asking both sides tell matches apart better than asking one?
 
-Run as `python -m bench.matching_quality`; `PROMISE_DATA` names the folder of public data.
+Run as `python -m bench matching_quality`; `PROMISE_DATA` names the folder of public data.
 
 Whole waves are held out in turn, so that every pair is scored by a ranker that has seen nobody of
 its evening. Only what people told of themselves before the evening is read. The chance of a match
@@ -45,12 +45,12 @@ Floats = NDArray[np.float64]
 _DRAWS = 2_000
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folds", type=int, default=7, help="parts of whole waves")
     parser.add_argument("--seed", type=int, default=7)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     data = Path(os.environ.get("PROMISE_DATA", "../shared/data")) / "matching/speed_dating.csv"
     ground = lay_ground(open_source(data), Order("bench", Path("unused"), seed=args.seed))
     pairs = Pairs.of(ground)
