@@ -168,10 +168,11 @@ async def test_a_canary_shares_the_state(guarded: Any, client: Callable[..., Any
     route = guarded.lifecycle.route("guard")
     guarded.commit(replace(route, stage="canary", candidate=second.number, share=5000))
     worker = guarded.worker()
+    patient = {"x-deadline-ms": "60000"}  # a busy machine must not make an answer a fallback
     async with client(worker) as http:
         versions = set()
         for body in bodies(80):
-            got = await http.post("/v1/models/guard/predict", json=body)
+            got = await http.post("/v1/models/guard/predict", json=body, headers=patient)
             versions.add(got.json()["version"])
     assert versions == {1, 2}
     await worker.answering.keyed.close()
