@@ -16,10 +16,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from promise.errors import DataError
 from promise.job import Job
 from promise.kernels import factorization as kernel
-from promise.models.factors import Factors, gram
+from promise.models.factors import Factors, begun, gram
 from promise.models.interactions import Interactions
 
 
@@ -83,26 +82,22 @@ class Factorization:
         DataError
             Where there is no pair to learn from.
         """
-        if not interactions.nnz:
-            raise DataError("there is no pair to learn from; give at least one like.")
         rng = job.rng()
-        shape = (interactions.n_choosers, interactions.n_chosen)
-        choosers, chosen = (
-            rng.normal(0.0, self.spread, (count, self.size)).astype(np.float32) for count in shape
-        )
+        choosers, chosen = begun(interactions, self.size, self.spread, rng)
         rows, nnz = interactions.rows(), interactions.nnz
         for epoch in range(self.epochs):
             order = rng.permutation(nnz).astype(np.int32)
-            drawn = rng.integers(0, shape[1], (nnz, self.negatives), np.int32)
+            drawn = rng.integers(0, len(chosen), (nnz, self.negatives), np.int32)
             rate = self.rate * (1.0 - 0.9 * epoch / self.epochs)
             kernel.descend(
                 rows, interactions.others, interactions.weights, order, drawn,
                 choosers, chosen, rate, self.decay,
             )  # fmt: skip
-        yes = np.bincount(rows[interactions.weights > 0], minlength=shape[0]).astype(np.float32)
+        liked = rows[interactions.weights > 0]
+        yes = np.bincount(liked, minlength=len(choosers)).astype(np.float32)
         # what vectors begin with tells nothing of those who are in no pair
-        choosers[np.bincount(rows, minlength=shape[0]) == 0] = 0.0
-        chosen[np.bincount(interactions.others, minlength=shape[1]) == 0] = 0.0
+        choosers[np.bincount(rows, minlength=len(choosers)) == 0] = 0.0
+        chosen[np.bincount(interactions.others, minlength=len(chosen)) == 0] = 0.0
         return FittedFactorization(
             choosers=choosers,
             chosen=chosen,

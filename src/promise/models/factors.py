@@ -12,10 +12,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from promise.data.columns import FloatArray, IntArray
-from promise.errors import ArtifactError
+from promise.errors import ArtifactError, DataError
 from promise.models.array_files import read_arrays, write_arrays
 from promise.models.collaborative import Found, alike, lengths, searched, write_kind
 from promise.models.index import VectorIndex
+from promise.models.interactions import Interactions
 
 _ARRAYS = ("choosers", "chosen", "chooser_gram", "chosen_gram")
 
@@ -121,6 +122,31 @@ class Factors:
                 f"{cls.kind} up to {cls.kind_version}; train the version again."
             )
         return cls(**read_arrays(folder, _ARRAYS, mapped=mapped), terms=told["terms"])
+
+
+def begun(
+    interactions: Interactions, size: int, spread: float, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """Return the vectors of choosers and of chosen that learning begins with, float32 (n, size).
+
+    Raises
+    ------
+    DataError
+        Where there is no pair to learn from.
+
+    Examples
+    --------
+    >>> likes = Interactions.from_pairs(np.array([0, 1]), np.array([1, 0]))
+    >>> [side.shape for side in begun(likes, 4, 0.1, np.random.default_rng(1))]
+    [(2, 4), (2, 4)]
+    """
+    if not interactions.nnz:
+        raise DataError("there is no pair to learn from; give at least one like.")
+    choosers, chosen = (
+        rng.normal(0.0, spread, (count, size)).astype(np.float32)
+        for count in (interactions.n_choosers, interactions.n_chosen)
+    )
+    return choosers, chosen
 
 
 def gram(vectors: FloatArray, sizes: FloatArray | None = None) -> FloatArray:

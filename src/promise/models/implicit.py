@@ -19,10 +19,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from promise.data.columns import FloatArray, IntArray
-from promise.errors import DataError
 from promise.job import Job
 from promise.kernels.factorization import confide
-from promise.models.factors import Factors, gram
+from promise.models.factors import Factors, begun, gram
 from promise.models.interactions import Interactions
 
 _TINY = np.float32(1e-20)
@@ -86,15 +85,9 @@ class ImplicitFactors:
         DataError
             Where there is no pair to learn from.
         """
-        if not interactions.nnz:
-            raise DataError("there is no pair to learn from; give at least one like.")
-        rng, turned = job.rng(), interactions.transposed()
         # products begin at a tenth or so, whatever the size (Rendle et al., section 4.1)
-        spread = 0.1 / np.sqrt(self.size)
-        choosers, chosen = (
-            rng.normal(0.0, spread, (count, self.size)).astype(np.float32)
-            for count in (interactions.n_choosers, interactions.n_chosen)
-        )
+        choosers, chosen = begun(interactions, self.size, 0.1 / np.sqrt(self.size), job.rng())
+        turned = interactions.transposed()
         # parts of rows go to threads of our own: those of BLAS wait for one another by spinning,
         # which takes many times as long where others use the machine
         with threadpool_limits(1), ThreadPoolExecutor(job.threads) as pool:
