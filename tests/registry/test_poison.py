@@ -34,7 +34,7 @@ from promise.pipeline.policy import Threshold
 from promise.pipeline.task import Task
 from promise.registry.registry import Registry
 from promise.registry.versions import Version
-from promise.state.artifacts import LocalArtifacts
+from promise.state.artifacts_local import LocalArtifacts
 from promise.state.database import Database
 from promise.state.files import digests, sha256, write_json
 

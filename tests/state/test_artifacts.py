@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from promise.errors import ArtifactError, ConfigError, DataError, StateError
-from promise.state.artifacts import Artifacts, LocalArtifacts, files_of, open_artifacts
+from promise.state.artifacts import Artifacts, open_artifacts
+from promise.state.artifacts_local import LocalArtifacts, files_of
 from promise.state.files import digests, sha256
 
 
@@ -135,7 +136,7 @@ def test_a_full_disk_leaves_no_version(tmp_path: Path, monkeypatch: pytest.Monke
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("promise.state.artifacts.shutil.copytree", full)
+    monkeypatch.setattr("promise.state.artifacts_local.shutil.copytree", full)
     with store.draft() as draft:
         fill(draft)
         with pytest.raises(DataError, match="disk is full"):

@@ -25,7 +25,8 @@ from promise.registry.rooms import Rooms
 from promise.registry.route import Route
 from promise.registry.vault import Vault, open_place
 from promise.settings import Settings
-from promise.state.artifacts import MANIFEST, Artifacts, files_of
+from promise.state.artifacts import Artifacts
+from promise.state.artifacts_local import MANIFEST, files_of
 from promise.state.database import Database
 from promise.state.failpoints import reach
 

@@ -23,7 +23,8 @@ from promise.registry.revisions import REVISIONS
 from promise.registry.tables import VERSIONS, from_row, to_row
 from promise.registry.versions import Version, check_name, parse_reference
 from promise.settings import Settings
-from promise.state.artifacts import MANIFEST, Artifacts, LocalArtifacts, open_artifacts
+from promise.state.artifacts import Artifacts, open_artifacts
+from promise.state.artifacts_local import MANIFEST, LocalArtifacts
 from promise.state.database import Database
 from promise.state.failpoints import reach
 from promise.state.files import sha256

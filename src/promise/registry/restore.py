@@ -22,7 +22,8 @@ from promise.registry.tables import VERSIONS
 from promise.registry.vault import Vault, open_place
 from promise.registry.versions import check_name, parse_reference
 from promise.settings import Settings
-from promise.state.artifacts import MANIFEST, Artifacts, files_of, link_folder
+from promise.state.artifacts import Artifacts
+from promise.state.artifacts_local import MANIFEST, files_of, link_folder
 from promise.state.database import Database, climb
 from promise.state.failpoints import reach
 from promise.state.files import check_digests, whole_file

@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from promise.errors import ArtifactError
-from promise.state.artifacts import MANIFEST, LocalArtifacts, files_of, link_folder, remove_drafts
+from promise.state.artifacts_local import (
+    MANIFEST,
+    LocalArtifacts,
+    files_of,
+    link_folder,
+    remove_drafts,
+)
 from promise.state.files import check_digests, sha256, whole_folder
 from promise.state.s3 import open_s3, s3_told
 
