@@ -166,8 +166,8 @@ def imported(environ: dict[str, str], file: Path) -> dict[str, Any]:
     """Run the command and return what it told, with its times, start of Python left out."""
     code = (
         "import json, time, promise.cli.main, promise.cli.import_people;"
-        "from promise.cli import label; b, c = time.perf_counter(), time.process_time();"
-        f"label.events({NAME!r}, {str(file)!r}, as_json=True);"
+        "from promise.cli import events; b, c = time.perf_counter(), time.process_time();"
+        f"events.events({NAME!r}, {str(file)!r}, as_json=True);"
         "print(json.dumps([time.perf_counter() - b, time.process_time() - c]))"
     )
     done = subprocess.run(

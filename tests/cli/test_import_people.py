@@ -13,7 +13,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from promise.cli.label import events, label
+from promise.cli.events import events
+from promise.cli.label import label
 from promise.clock import SystemClock
 from promise.data.answer import Ranking
 from promise.data.schema import Schema

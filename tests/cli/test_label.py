@@ -13,7 +13,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from promise.cli.label import events, label
+from promise.cli.events import events
+from promise.cli.label import label
 from promise.clock import SystemClock
 from promise.data.answer import Class, Number, answer_to_json
 from promise.errors import DataError, PromiseError
@@ -166,7 +167,7 @@ def test_a_missing_column_or_model_is_told_with_the_near_match(home: Path) -> No
 
 @pytest.mark.slow
 def test_a_long_file_is_kept_in_parts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("promise.cli.label.CHUNK_ROWS", 100)
+    monkeypatch.setattr("promise.cli.entries.CHUNK_ROWS", 100)
     file = home / "labels.csv"
     file.write_text("prediction_id,label\n" + "".join(f"m.0-a-{n},{n % 2}\n" for n in range(1_050)))
     assert run("label", "churn", str(file))["accepted"] == 1_050

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from promise.cli.label import BadEntries, Row, progress
+from promise.cli.entries import BadEntries, Row, progress
 from promise.clock import Clock
 from promise.data.infer import infer_field
 from promise.data.rows import OnBadRows

@@ -14,9 +14,10 @@ from promise.cli.backup import backup, restore
 from promise.cli.deploy import deploy, rollback, status
 from promise.cli.discover import demo, discover, export
 from promise.cli.doctor import doctor
+from promise.cli.events import events
 from promise.cli.features import features
 from promise.cli.keys import keys
-from promise.cli.label import events, label
+from promise.cli.label import label
 from promise.cli.models import compare, models
 from promise.cli.profile import profile
 from promise.cli.retrain import retrain
