@@ -104,7 +104,7 @@ def test_pods_may_do_little_and_write_only_where_they_must() -> None:
 
 
 def test_a_pod_drains_before_it_is_killed() -> None:
-    from promise.serving.worker import Limits
+    from promise.serving.limits import Limits
 
     pod = by_kind("Deployment")["promise-server"]["spec"]["template"]["spec"]
     container = pod["containers"][0]

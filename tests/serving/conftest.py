@@ -35,8 +35,9 @@ from promise.pipeline.policy import Threshold
 from promise.registry.lifecycle import Lifecycle, Route, Transition
 from promise.registry.registry import Registry
 from promise.registry.versions import Version
+from promise.serving.limits import Limits
 from promise.serving.server import build, close_worker, open_worker
-from promise.serving.worker import Limits, Worker
+from promise.serving.worker import Worker
 from promise.settings import Settings
 from promise.state.database import Database
 from promise.workloads.tabular.contents import golden_rows

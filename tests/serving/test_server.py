@@ -18,8 +18,8 @@ import pytest
 from promise.clock import SystemClock
 from promise.errors import ConfigError
 from promise.records.evidence import EvidenceStore
+from promise.serving.limits import Limits
 from promise.serving.supervisor import Supervisor, bound_socket
-from promise.serving.worker import Limits
 from promise.state.database import Database
 
 ROW = {"age": 41.0, "income": 1200.5, "plan": "gold"}

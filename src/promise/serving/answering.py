@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from promise.errors import DataError, PromiseError
+from promise.serving.answered import Answered, Source
 from promise.serving.breaker import Breaker
 from promise.serving.cache import cache_key
+from promise.serving.holdings import Holdings
 from promise.serving.keyed import KeyedServing
 from promise.serving.posts import Desk, Post, encoded_answer
 from promise.serving.request import LINE, Request
@@ -18,11 +17,6 @@ from promise.serving.threads import Late, Threads
 
 if TYPE_CHECKING:
     from promise.serving.keyed_desk import KeyedDesk
-    from promise.serving.worker import Worker
-
-Source = Literal["model", "cache", "previous", "heuristic"]
-
-_decode = msgspec.json.Decoder().decode
 
 
 class NoAnswer(PromiseError):
@@ -33,66 +27,25 @@ class NoAnswer(PromiseError):
         self.late = late
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The answers to one request.
-
-    Parameters
-    ----------
-    post
-        Who answered, or, for the heuristic, who should have.
-    encoded
-        Each row's answer as JSON.
-    """
-
-    post: Post
-    ids: list[str]
-    encoded: list[bytes]
-    source: Source
-
-    @property
-    def fallback(self) -> str | None:
-        """`previous` or `heuristic` where the chosen version did not answer, else None."""
-        return self.source if self.source in ("previous", "heuristic") else None
-
-    @property
-    def answers(self) -> list[dict[str, Any]]:
-        """Each row's answer as a dictionary."""
-        return [_decode(one) for one in self.encoded]
-
-    def body(self) -> bytes:
-        """Return the response as the lane sends it."""
-        if len(self.ids) == 1:
-            rows = b'{"id":"' + self.ids[0].encode() + b'",' + self.encoded[0][1:]
-        else:
-            rows = b",".join(
-                b'{"id":"' + id.encode() + b'",' + one[1:]
-                for id, one in zip(self.ids, self.encoded, strict=True)
-            )
-        if self.fallback is None:
-            return self.post.head + rows + b"]}"
-        return self.post.head + rows + b'],"fallback":"' + self.fallback.encode() + b'"}'
-
-
 class Answering:
     """Answers for one worker; everything but the threads' work happens on the serving loop."""
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, holdings: Holdings) -> None:
+        self._holdings = holdings
         self._desks: dict[str, Desk] = {}
         self._breakers: dict[tuple[str, int], Breaker] = {}
-        self._monotonic, self._now = worker.clock.monotonic, worker.clock.now
-        self.threads = Threads(worker.clock)
-        self.keyed = KeyedServing(worker)
-        self.shadowing = Shadowing(worker, self.threads)
+        self._monotonic, self._now = holdings.clock.monotonic, holdings.clock.now
+        self.threads = Threads(holdings.clock)
+        self.keyed = KeyedServing(holdings)
+        self.shadowing = Shadowing(holdings, self.threads, self.keyed)
 
     def desk(self, name: str) -> Desk | None:
         """Return who answers for a model at this moment; None for a name that was not deployed."""
-        endpoint = self._worker.runtime.snapshot.endpoints.get(name)
+        endpoint = self._holdings.runtime.snapshot.endpoints.get(name)
         found = self._desks.get(name)
         if endpoint is None or (found is not None and found.endpoint is endpoint):
             return found if endpoint is not None else None
-        self._desks[name] = Desk(self._worker, endpoint, self._breakers)
+        self._desks[name] = Desk(self._holdings, endpoint, self._breakers)
         return self._desks[name]
 
     async def answer(self, desk: Desk, request: Request, *, version: int | None = None) -> Answered:
@@ -128,7 +81,7 @@ class Answering:
         else:  # no version is to blame for a store that is away
             answered = self._by_heuristic(desk, post, request)
             post.series.fallbacks += 1
-            self._worker.counters.count("store_away", post.model)
+            self._holdings.counters.count("store_away", post.model)
         self.keyed.note(request, answered)
         return answered
 
@@ -139,7 +92,7 @@ class Answering:
             return desk.post(version, "pinned")
         post = desk.live if version is not None else desk.choose(request.entity, request.body)
         if post is not desk.live and request.rows_for(post.number) is None:
-            post.unfit(self._worker)
+            post.unfit(self._holdings)
             return desk.live
         return post
 
@@ -173,7 +126,7 @@ class Answering:
             post.series.failed(1e3 * (self._monotonic() - request.began_s))
         answered = self._by_heuristic(desk, post, request)
         if request.hurried:
-            self._worker.counters.count("late", post.model)
+            self._holdings.counters.count("late", post.model)
         else:
             post.series.fallbacks += 1
         return answered
@@ -232,7 +185,7 @@ class Answering:
         """
         rows = request.rows_for(post.number)
         if rows is None:
-            post.unfit(self._worker)
+            post.unfit(self._holdings)
             return None
         seen = request.seen_for(post.number)
         if post.keyed and seen is None:
@@ -269,7 +222,7 @@ class Answering:
             return made[0].encoded[0], made[0].source == "model"
 
         key = cache_key(post.model, post.number, post.fingerprint, request.body)
-        encoded, kept = await self._worker.cache.answer(key, post.cache_s, compute)
+        encoded, kept = await self._holdings.cache.answer(key, post.cache_s, compute)
         if made:
             return made[0]
         assert kept, "what was not computed came from the cache"
@@ -280,7 +233,7 @@ class Answering:
         self, post: Post, request: Request, encoded: list[bytes], source: Source
     ) -> Answered:
         """Count and log answers, and give each its id."""
-        worker = self._worker
+        holdings = self._holdings
         ms = 1e3 * (self._monotonic() - request.began_s)
         if source != "heuristic":
             post.series.answered(ms, len(encoded))
@@ -288,7 +241,7 @@ class Answering:
         at, line = self._now().timestamp(), post.line
         if source == "heuristic":  # not an answer of this version, so not its evidence
             line = line.replace(f'"arm":"{post.arm}"'.encode(), b'"arm":"fallback"')
-        new_id, append, kind = worker.log.new_id, worker.log.append, source.encode()
+        new_id, append, kind = holdings.log.new_id, holdings.log.append, source.encode()
         ids = request.ids or [new_id() for _ in encoded]
         rows = request.logged_rows(post.number)
         for id, row, answer in zip(ids, rows, encoded, strict=True):

@@ -29,15 +29,15 @@ from promise.features.stores.answers import checked
 from promise.features.stores.folding import fold_long_tails_async
 from promise.features.stores.opening import Opened, open_store
 from promise.features.windows import duration_us
+from promise.serving.answered import Answered
 from promise.serving.breaker import Breaker
 from promise.serving.exact import ExactReasons
+from promise.serving.holdings import Holdings
 from promise.serving.keyed_desk import KeyedDesk
 from promise.serving.keyed_rows import SeenRows
 
 if TYPE_CHECKING:
-    from promise.serving.answering import Answered
     from promise.serving.request import Request
-    from promise.serving.worker import Worker
 
 _LOG = logging.getLogger(__name__)
 
@@ -78,19 +78,19 @@ _scored = msgspec.json.Decoder(_Scored).decode
 class KeyedServing:
     """Keeps event state for one worker; everything but opening happens on the serving loop."""
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, holdings: Holdings) -> None:
+        self._holdings = holdings
         self._opened: Opened | None = None
         self._opening, self._beginning = threading.Lock(), threading.Lock()
         self._log: SeenLog | None = None
-        self._skew_us = duration_us(worker.settings.skew)
-        self._breaker = Breaker(worker.clock, open_s=_AGAIN_S)
+        self._skew_us = duration_us(holdings.settings.skew)
+        self._breaker = Breaker(holdings.clock, open_s=_AGAIN_S)
         self._waiting: deque[_Waiting] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._catching_up = False
-        self.rings = Rings(clock=worker.clock)
+        self.rings = Rings(clock=holdings.clock)
         self.exact = ExactReasons(
-            lambda: self.log, lambda model: worker.counters.count("reasons_dropped", model)
+            lambda: self.log, lambda model: holdings.counters.count("reasons_dropped", model)
         )
 
     @property
@@ -98,8 +98,8 @@ class KeyedServing:
         """Where each exchange is told; begun with the first one."""
         with self._beginning:  # the loop asks, too, and must not wait for a store that opens
             if self._log is None:
-                slot = str(self._worker.slot)
-                self._log = SeenLog(self._worker.settings, slot, clock=self._worker.clock)
+                slot = str(self._holdings.slot)
+                self._log = SeenLog(self._holdings.settings, slot, clock=self._holdings.clock)
             return self._log
 
     @property
@@ -115,10 +115,10 @@ class KeyedServing:
         DataError
             A row cannot be kept as an event; nothing was written of the request.
         """
-        worker, views = self._worker, desk.views
-        new_id = worker.log.new_id
+        holdings, views = self._holdings, desk.views
+        new_id = holdings.log.new_id
         ids = [new_id() for _ in request.rows]
-        now_us = int(worker.clock.now().timestamp() * 1e6)
+        now_us = int(holdings.clock.now().timestamp() * 1e6)
         events = desk.events(request, ids, now_us, self._skew_us)
         seen = SeenRows(views, self.rings, ids, events, [event.packed() for event in events])
         request.seen, request.ids = seen, ids
@@ -128,7 +128,7 @@ class KeyedServing:
         for event, named in zip(events, keys, strict=True):
             checked(views.event_id(event), event.at, named)
         for number, named in enumerate(keys):
-            left_s = request.until_s - worker.clock.monotonic() - _SPARED_S
+            left_s = request.until_s - holdings.clock.monotonic() - _SPARED_S
             held = await self._exchange(seen, number, named, left_s)
             if held is None:
                 self._wait(seen, keys, number)
@@ -192,9 +192,9 @@ class KeyedServing:
             if now is not None:  # a view looks back further than those before
                 self._opened = None
                 now.close()
-            worker = self._worker
+            holdings = self._holdings
             self._opened = open_store(
-                worker.settings, retention_s=retention_s, clock=worker.clock, wait_s=WAIT_S
+                holdings.settings, retention_s=retention_s, clock=holdings.clock, wait_s=WAIT_S
             )
             young, middle, _ = gc.get_threshold()
             gc.set_threshold(young, middle, _FULL_PASS)
@@ -293,14 +293,14 @@ class KeyedServing:
         except (PromiseError, OSError):
             return False
         self._waiting.popleft()
-        self._worker.counters.count("events_late", one.views.model)
+        self._holdings.counters.count("events_late", one.views.model)
         before: Mapping[str, Held] = dict(zip(one.keys, held, strict=True))
         if all(state.exact for state in held):
             self.log.note(one.views.model, one.id, "event", one.payload, before)
         return True
 
     def _lose(self, one: _Waiting) -> None:
-        self._worker.counters.count("events_lost", one.views.model)
+        self._holdings.counters.count("events_lost", one.views.model)
         _LOG.error("an event of %s was lost: the store was away too long", one.views.model)
 
     async def _fold(self, views: ModelViews, held: Mapping[str, Held]) -> None:

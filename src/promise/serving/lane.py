@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from promise.serving.absence import no_model, not_loaded, nothing_live
-from promise.serving.answering import Answered
+from promise.serving.answered import Answered
 from promise.serving.arrivals import Disconnected, Receive, pass_over
 from promise.serving.auth import authorise
 from promise.serving.posts import Desk

@@ -17,7 +17,7 @@ from promise.pipeline.answers import MANY_CLASSES, TOP
 from promise.pipeline.decision import SCORE
 from promise.pipeline.policy import PREDICTION, PROBABILITY
 from promise.serving.absence import not_loaded, nothing_live
-from promise.serving.answering import Answered
+from promise.serving.answered import Answered
 from promise.serving.bodies import Text
 from promise.serving.call import Call, Reply, decoded, endpoint_named
 from promise.serving.explanations import loaded_version

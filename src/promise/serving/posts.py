@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -17,12 +17,10 @@ from promise.pipeline.bind import Bound
 from promise.registry.lifecycle import Route
 from promise.serving.breaker import Breaker
 from promise.serving.endpoints import Endpoint
+from promise.serving.holdings import Holdings
 from promise.serving.intake import Intake, Row
 from promise.serving.keyed_desk import KeyedDesk
 from promise.serving.router import choose, splits
-
-if TYPE_CHECKING:
-    from promise.serving.worker import Worker
 
 _LOG = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -49,11 +47,11 @@ class Post:
     )  # fmt: skip
 
     def __init__(
-        self, worker: Worker, endpoint: Endpoint, number: int, arm: str, breaker: Breaker
+        self, holdings: Holdings, endpoint: Endpoint, number: int, arm: str, breaker: Breaker
     ) -> None:
         self.model, self.number, self.arm, self.breaker = endpoint.name, number, arm, breaker
         self.loaded = endpoint.versions.get(number)
-        self.series = worker.counters.series(endpoint.name, number, arm, endpoint.targets)
+        self.series = holdings.counters.series(endpoint.name, number, arm, endpoint.targets)
         self.bound: Bound | None = None
         self.cache_s, self.fingerprint, self.pooled_above, self.keyed = 0.0, "", 0, False
         if self.loaded is not None:
@@ -116,9 +114,9 @@ class Post:
         except DataError as error:
             raise named_row(self.bound, rows, error, seen=seen) from error
 
-    def unfit(self, worker: Worker) -> None:
+    def unfit(self, holdings: Holdings) -> None:
         """Count a request that this version's schema does not fit: neither error nor evidence."""
-        worker.counters.count("unfit", f"{self.model}@{self.number}")
+        holdings.counters.count("unfit", f"{self.model}@{self.number}")
 
     def broke(self, error: BaseException) -> None:
         """Count a failure of the model for its breaker, and state it without row contents."""
@@ -185,14 +183,14 @@ class Desk:
     """
 
     __slots__ = (
-        "_breakers", "_posts", "_worker", "endpoint", "intake", "keyed", "live", "plain", "route",
+        "_breakers", "_holdings", "_posts", "endpoint", "intake", "keyed", "live", "plain", "route",
         "shadow", "splits",
     )  # fmt: skip
 
     def __init__(
-        self, worker: Worker, endpoint: Endpoint, breakers: dict[tuple[str, int], Breaker]
+        self, holdings: Holdings, endpoint: Endpoint, breakers: dict[tuple[str, int], Breaker]
     ) -> None:
-        self.endpoint, self._worker, self._breakers = endpoint, worker, breakers
+        self.endpoint, self._holdings, self._breakers = endpoint, holdings, breakers
         self.route: Route = endpoint.route
         self._posts: dict[tuple[int, str], Post] = {}
         self.intake: Intake | None = endpoint.intake
@@ -219,9 +217,9 @@ class Desk:
         if found is None:
             breaker = self._breakers.get((self.endpoint.name, number))
             if breaker is None:
-                breaker = Breaker(self._worker.clock)
+                breaker = Breaker(self._holdings.clock)
                 self._breakers[self.endpoint.name, number] = breaker
-            found = Post(self._worker, self.endpoint, number, arm, breaker)
+            found = Post(self._holdings, self.endpoint, number, arm, breaker)
             self._posts[number, arm] = found
         return found
 

@@ -7,13 +7,14 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING
 
 from promise.errors import DataError
+from promise.serving.holdings import Holdings
+from promise.serving.keyed import KeyedServing
 from promise.serving.posts import Post
 from promise.serving.request import LINE
 from promise.serving.threads import Threads
 
 if TYPE_CHECKING:
     from promise.serving.request import Request
-    from promise.serving.worker import Worker
 
 _AT_ONCE = 64
 _ROWS = 200
@@ -26,14 +27,14 @@ class Shadowing:
     evidence, never the users time.
     """
 
-    def __init__(self, worker: Worker, threads: Threads) -> None:
-        self._worker, self._threads = worker, threads
+    def __init__(self, holdings: Holdings, threads: Threads, keyed: KeyedServing) -> None:
+        self._holdings, self._threads, self._keyed = holdings, threads, keyed
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, post: Post, work: Coroutine[None, None, None]) -> None:
         """Let a version answer behind a response; what finds no place is dropped and counted."""
         if len(self._tasks) >= _AT_ONCE:
-            self._worker.counters.count("shadow_dropped", post.model)
+            self._holdings.counters.count("shadow_dropped", post.model)
             work.close()
             return
         task = asyncio.get_running_loop().create_task(work)
@@ -50,10 +51,10 @@ class Shadowing:
             post.series.failed(0.0)
             return
         if len(request.rows) > _ROWS:
-            self._worker.counters.count("shadow_dropped", post.model)
+            self._holdings.counters.count("shadow_dropped", post.model)
             return
         if request.rows_for(post.number) is None:
-            post.unfit(self._worker)
+            post.unfit(self._holdings)
             return
         if post.keyed and (request.seen is None or len(request.seen.held) < len(request.rows)):
             return  # the event store was away, for the live version as well
@@ -80,13 +81,13 @@ class Shadowing:
             return
         post.series.answered(ms, len(encoded))
         self._log(post, request, ids, encoded, ms)
-        self._worker.answering.keyed.note_beside(request, post.number)
+        self._keyed.note_beside(request, post.number)
 
     def _log(
         self, post: Post, request: Request, ids: list[str], encoded: list[bytes], ms: float
     ) -> None:
         entity, rows = request.logged_entity(), request.logged_rows(post.number)
-        at, log = self._worker.clock.now().timestamp(), self._worker.log
+        at, log = self._holdings.clock.now().timestamp(), self._holdings.log
         # The line carries the id of the answer that the user got: one label joins both.
         for id, row, answer in zip(ids, rows, encoded, strict=True):
             line = LINE % (id.encode(), post.line, at, ms, entity, row, answer, b"model")

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from promise.errors import DataError
 from promise.pipeline.json_text import MalformedRequest
-from promise.serving.answering import Answered
+from promise.serving.answered import Answered
 from promise.serving.arrivals import Disconnected, Receive
 from promise.serving.intake import Intake
 from promise.serving.posts import Desk

@@ -2,54 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
-from promise.clock import Clock, SystemClock
-from promise.records.counters import Counters
-from promise.records.evidence import EvidenceStore
-from promise.records.labels import Labels
-from promise.records.predictions import PredictionLog
 from promise.records.review import ReviewQueues
 from promise.serving.answering import Answering
 from promise.serving.arrivals import Arrivals
-from promise.serving.cache import ResponseCache
-from promise.serving.limits import Limits
+from promise.serving.holdings import Holdings
 from promise.serving.problems import COUNTED, OF_NO_MODEL
-from promise.serving.runtime import Runtime
-from promise.settings import Settings
-from promise.state.database import Database
-
-__all__ = ["Limits", "Worker"]
 
 
 @dataclass
-class Worker:
-    """Everything that one serving process holds.
-
-    Parameters
-    ----------
-    slot
-        0 … workers - 1: the place of its counters, kept over restarts.
-    open_access
-        Whether requests without a key are answered (the default on loopback alone).
-    cache
-        Answers of workloads that declare a lifetime.
-    """
-
-    settings: Settings
-    slot: int
-    database: Database
-    runtime: Runtime
-    counters: Counters
-    log: PredictionLog
-    labels: Labels
-    evidence: EvidenceStore
-    limits: Limits
-    open_access: bool
-    draining: bool = False
-    clock: Clock = field(default_factory=SystemClock)
-    cache: ResponseCache = field(default_factory=ResponseCache)
+class Worker(Holdings):
+    """Everything that one serving process holds, and what it does with it."""
 
     @cached_property
     def answering(self) -> Answering:
