@@ -30,7 +30,7 @@ from sklearn.metrics import f1_score
 from bench.datasets import data_folder
 from bench.watched import Ran, watch
 from promise.features.text_cache import CachedEncoder
-from promise.features.text_cache_stores import open_store
+from promise.features.text_cache_places import open_store
 from promise.models.encoder import Encoder, open_encoder
 from promise.pipeline.artifact import load_pipeline
 from promise.pipeline.pipeline import Pipeline

@@ -21,7 +21,7 @@ class Settings:
     artifacts
         `PROMISE_ARTIFACTS`: a folder or `s3://bucket/prefix`; default `home/artifacts`.
     redis
-        `PROMISE_REDIS`: a Redis URL for cache and feature state; default in process.
+        `PROMISE_REDIS`: a Redis URL for caches and feature state; default in process.
     records
         `PROMISE_RECORDS`: the folder of the prediction log; default `home/records`.
     alerts

@@ -15,16 +15,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.models.tiny_encoders import write_static
+from tests.models.tiny_encoders import write_bert, write_static
 
 from promise.clock import ManualClock
 from promise.data.columns import FloatArray
 from promise.errors import ConfigError
 from promise.features.text_cache import CachedEncoder, TextCache, normal_text
 from promise.features.text_cache_disk import DiskEntries
+from promise.features.text_cache_places import open_store
 from promise.features.text_cache_redis import RedisEntries
 from promise.features.text_cache_shared import shared_encoder, shared_stats, shared_store
-from promise.features.text_cache_stores import ENTRY_BYTES, MemoryEntries, TextStore, open_store
+from promise.features.text_cache_stores import ENTRY_BYTES, Fronted, MemoryEntries, TextStore
 from promise.models.encoder import open_encoder
 from promise.models.encoder_tokens import Words
 
@@ -291,6 +292,44 @@ def test_versions_of_equal_weights_share_what_they_computed(tmp_path: Path) -> N
     assert found.size == before.size + 1
     assert found.seconds > before.seconds
     assert one.cache.store is other.cache.store is shared_store()
+
+
+def test_what_the_far_store_knows_is_near_from_then_on() -> None:
+    near, far = MemoryEntries(), MemoryEntries()
+    far.put_many({b"a": b"1"})
+    both = Fronted(near, far)
+    assert both.get_many([b"a", b"b"]) == {b"a": b"1"}
+    assert near.get_many([b"a"]) == {b"a": b"1"}
+    both.put_many({b"b": b"2"})
+    assert far.get_many([b"b"]) == {b"b": b"2"}
+    both.clear()
+    assert both.held().n == far.held().n == 0
+
+
+def test_sentence_vectors_are_shared_through_redis(
+    tmp_path: Path, redis_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="the deep extra is not installed")
+    monkeypatch.setenv("PROMISE_REDIS", f"{redis_server}/11")
+    sentence, static = write_bert(tmp_path / "bert"), write_static(tmp_path / "static")
+    text = [f"the team {uuid.uuid4().hex}"]
+
+    def in_a_new_process(folder: Path) -> CachedEncoder:
+        shared_store.cache_clear()
+        return shared_encoder(open_encoder(folder))
+
+    try:
+        first = in_a_new_process(sentence)
+        vectors, second = first.encode(text), in_a_new_process(sentence)
+        np.testing.assert_array_equal(second.encode(text), vectors)
+        assert (second.cache.hits, second.cache.misses) == (1, 0)
+        in_a_new_process(static).encode(text)
+        again = in_a_new_process(static)
+        again.encode(text)
+        assert (again.cache.hits, again.cache.misses) == (0, 1)
+        shared_store().clear()
+    finally:
+        shared_store.cache_clear()
 
 
 def test_an_encoder_behind_a_cache_travels_to_other_processes(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where values of texts are kept: what every such place does, and the one in process."""
+"""What every place does that keeps values of texts, the one in process, and one before another."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
-
-from promise.errors import ConfigError
 
 LIMIT_MB = 100.0
 """How much a store holds unless said otherwise."""
@@ -126,24 +123,45 @@ def cost_of(key: bytes, value: bytes) -> int:
     return len(key) + len(value) + ENTRY_BYTES
 
 
-def open_store(where: str | Path | None = None, *, limit_mb: float = LIMIT_MB) -> TextStore:
-    """Open a store: in process (None), in Redis (`redis://…`), or in a folder on disk.
+@dataclass(frozen=True)
+class Fronted:
+    """A near store before a far one: what the far one knows is near from then on.
 
-    Raises
-    ------
-    ConfigError
-        When the bound is not above 0.
-    MissingExtra
-        For a Redis without the `redis` extra.
+    Parameters
+    ----------
+    near
+        Asked first; `held` tells of it alone.
+    far
+        Shared with other processes.
     """
-    if not limit_mb > 0:
-        raise ConfigError(f"limit_mb is {limit_mb!r}; expected MiB above 0.")
-    if where is None:
-        return MemoryEntries(limit_mb)
-    if str(where).startswith(("redis://", "rediss://", "unix://")):
-        from promise.features.text_cache_redis import RedisEntries
 
-        return RedisEntries(str(where), limit_mb=limit_mb)
-    from promise.features.text_cache_disk import DiskEntries
+    near: TextStore
+    far: TextStore
 
-    return DiskEntries(Path(where), limit_mb=limit_mb)
+    def get_many(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return what either knows of these keys."""
+        found = self.near.get_many(keys)
+        missing = [key for key in keys if key not in found]
+        told = self.far.get_many(missing) if missing else {}
+        if told:
+            self.near.put_many(told)
+        return found | told
+
+    def put_many(self, entries: Mapping[bytes, bytes]) -> None:
+        """Keep values in both."""
+        self.near.put_many(entries)
+        self.far.put_many(entries)
+
+    def held(self) -> Held:
+        """Return how much the near one holds."""
+        return self.near.held()
+
+    def clear(self) -> None:
+        """Forget everything in both."""
+        self.near.clear()
+        self.far.clear()
+
+    def close(self) -> None:
+        """Give back connections."""
+        self.near.close()
+        self.far.close()
