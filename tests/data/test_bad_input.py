@@ -58,7 +58,7 @@ def test_a_file_that_is_not_there_names_its_neighbours(tmp_path):
 def test_wrong_encodings_name_the_byte_and_the_right_one(tmp_path):
     path = tmp_path / "x.csv"
     path.write_bytes("a,b\n1,é\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"0xe9 at offset 6 .*encoding='cp1252'"):
+    with pytest.raises(DataError, match=r"0xe9 in line 2 .*offset 6.*encoding='cp1252'"):
         open_source(path, encoding="utf-8")
     with pytest.raises(ConfigError, match="encoding 'utf-99' is unknown"):
         open_source(path, encoding="utf-99")
@@ -68,9 +68,41 @@ def test_a_wrong_byte_deep_in_a_file_is_found(tmp_path):
     path = tmp_path / "x.csv"
     path.write_bytes(b"a,b\n" + b"1,2\n" * 600_000 + "3,é\n".encode("latin-1"))
     source = open_source(path, encoding="utf-8")
-    with pytest.raises(DataError, match=r"0xe9 at offset 2400006 .*encoding='cp1252'"):
+    with pytest.raises(DataError, match=r"0xe9 in line 600,002 .*2400006.*set encoding=cp1252"):
         sum(table.num_rows for _, table in source.batches())
     assert open_source(path).reader["encoding"] == "cp1252"
+
+
+def test_a_guessed_encoding_is_told_with_the_line_of_the_first_byte_that_is_not_utf8(tmp_path):
+    text = "a,b\n" + "1,x\n" * 3 + "2,Zoë\n"
+    path = tmp_path / "x.csv"
+    for encoding, said in [("cp1252", "0xeb in line 5"), ("utf-8", None), ("utf-16", None)]:
+        path.write_bytes(text.encode(encoding))
+        cautions = open_source(path).cautions()
+        assert [said in c and "--set encoding=" in c for c in cautions] == ([True] if said else [])
+    path.write_bytes(text.encode("cp1252"))
+    assert open_source(path, encoding="cp1252").cautions() == ()
+    (tmp_path / "y.csv").write_bytes(b"a,b\n1,x\n")  # the first file alone shows it
+    assert "line 5 (offset 20)" in open_source(str(tmp_path / "*.csv")).cautions()[0]
+
+
+def test_a_likely_encoding_takes_the_place_of_a_guess_alone(tmp_path):
+    path = tmp_path / "x.csv"
+    for encoding, read_as in [("cp1251", "cp1251"), ("utf-8", "utf-8")]:
+        path.write_bytes("a,b\n1,Москва\n".encode(encoding))
+        source = open_source(path, likely_encoding="cp1251")
+        assert (source.reader["encoding"], source.cautions()) == (read_as, ())
+        assert next(source.batches())[1]["b"].to_pylist() == ["Москва"]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_wrong_byte_in_lines_of_json_or_behind_compression_is_named(tmp_path, pack):
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(pack(b'{"a": 1}\n' * 200_000 + '{"a": "é"}\n'.encode("latin-1")))
+    source = open_source(path, encoding="utf-8")
+    with pytest.raises(DataError, match=r"0xe9 in line 200,001 .*set encoding=cp1252") as caught:
+        sum(table.num_rows for _, table in source.batches())
+    assert "\n" not in str(caught.value)
 
 
 def test_files_that_differ_do_not_mix(tmp_path):

@@ -50,6 +50,8 @@ def profile(
     for name in (target, time):
         if name is not None and name not in schema:
             raise DataError(f"there is no column {name!r}; {near(name, schema.names)}")
+    for caution in source.cautions():
+        errors.print(f"warning: {caution}", markup=False, highlight=False)
     with _Progress(source.size().rows) as (bar, task):
         found = profile_source(
             source,

@@ -119,13 +119,15 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Judge a version on labelled data; on its own training data only the holdout counts."""
+    from promise.data.encodings import encoding_told
     from promise.data.source import open_source
     from promise.training.evaluate import evaluate as run
     from promise.training.model import load
 
     model = load(reference)
     with _spinner("evaluating"):
-        source = open_source(data, on_bad_rows=on_bad_rows)
+        told = encoding_told(model.version.lineage)
+        source = open_source(data, on_bad_rows=on_bad_rows, likely_encoding=told)
         judged = run(model.pipeline, model.version, source)
     if as_json:
         print_json({**judged.to_json(), "version": str(model.version)})
@@ -159,6 +161,7 @@ def predict(
 
     A table has the column `row` beside, the number of the input row.
     """
+    from promise.data.encodings import encoding_told
     from promise.data.source import open_source
     from promise.pipeline.order import workload_named
     from promise.settings import Settings
@@ -168,7 +171,10 @@ def predict(
 
     to = output_of(out, Settings.load().home)
     model = load(reference)
-    source = open_source(data, on_bad_rows=on_bad_rows)
+    told = encoding_told(model.version.lineage)
+    source = open_source(data, on_bad_rows=on_bad_rows, likely_encoding=told)
+    for caution in source.cautions():
+        errors.print(f"warning: {caution}", markup=False, highlight=False)
     if not getattr(source, "ordered", True):
         errors.print(
             f"warning: {source.name} states no order, so nothing tells which answer is whose; put "

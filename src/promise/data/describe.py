@@ -18,6 +18,7 @@ from promise.data.detect import (
     looks_binary,
     unique_names,
 )
+from promise.data.encodings import encoding_among, how_to_give
 from promise.data.places import Store, open_checked
 from promise.errors import ConfigError, DataError, near
 from promise.kernels.reading import CSV_BLOCK_BYTES, json_row
@@ -108,7 +109,9 @@ def text_details(
                     rest.append(file.read(SNIFF_BYTES))
     except (OSError, EOFError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be decompressed as {compression}: {error}.") from error
-    encoding = given.get("encoding") or detect_encoding(head, tuple(rest))
+    encoding = given.get("encoding") or encoding_among(
+        detect_encoding(head, tuple(rest)), given.get("likely_encoding")
+    )
     if not encoding.startswith("utf-16") and looks_binary(head):
         raise DataError(
             f"{path} holds bytes that are no text, as archives and spreadsheets do; "
@@ -120,9 +123,11 @@ def text_details(
     except LookupError:
         raise ConfigError(f"encoding {encoding!r} is unknown; try 'utf-8' or 'latin-1'.") from None
     except UnicodeDecodeError as error:
+        line = head.count(b"\n", 0, error.start) + 1
+        way_out = how_to_give(detect_encoding(head))
         raise DataError(
-            f"{path} is not in the encoding {encoding!r}: byte {head[error.start]:#04x} at offset "
-            f"{error.start} does not fit; try encoding={detect_encoding(head)!r}."
+            f"{path} is not in the encoding {encoding!r}: byte {head[error.start]:#04x} in line "
+            f"{line:,} (offset {error.start}) does not fit; try {way_out}."
         ) from error
     return {"compression": compression, "encoding": encoding}, text.removeprefix("\ufeff"), whole
 

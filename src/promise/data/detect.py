@@ -14,6 +14,8 @@ from promise.kernels.reading_input import decompress
 
 DELIMITERS = (",", ";", "\t", "|", " ")
 SNIFF_BYTES = 1 << 20
+SINGLE_BYTE = ("cp1252", "latin-1")
+"""What bytes that are not UTF-8 are read as; almost any bytes fit, so it is a guess."""
 SNIFF_ROWS = 200
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"}
 _CONTROLS = bytes(code for code in range(1, 32) if code not in b"\t\n\r\f\x1b")

@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from promise.data.describe import describe_csv, describe_jsonl, file_format, inflated, parquet_names
-from promise.data.detect import (
-    SNIFF_BYTES,
-    detect_encoding,
-    head_bytes,
-    invalid_utf8_at,
+from promise.data.detect import SINGLE_BYTE, SNIFF_BYTES
+from promise.data.encodings import (
+    WrongByte,
+    encoding_advice,
+    guessed_caution,
+    wrong_byte_among,
 )
 from promise.data.places import LocalStore, Store, folder_columns, local_paths
 from promise.data.rows import BadRows, OnBadRows, Size, even_rows
@@ -44,6 +45,7 @@ class FileSource:
     store: Store
     lines_per_row: float = 1.0
     decimal: str | None = None
+    encoding_given: bool = False
     bad_rows: BadRows = field(default_factory=BadRows)
     _size: Size | None = None
 
@@ -76,12 +78,15 @@ class FileSource:
         else:
             look = describe_csv if kind == "csv" else describe_jsonl
             details, lines = look(paths, store, given)
-            source = cls(name, {**reader, **details}, store, lines, given.get("decimal"))
+            known = given.get("encoding") or given.get("likely_encoding") == details["encoding"]
+            source = cls(
+                name, {**reader, **details}, store, lines, given.get("decimal"), bool(known)
+            )
         if any(constants):
-            known = list(source.description["names"])
-            added = [key for key in constants[0] if key not in known]
+            inside = list(source.description["names"])
+            added = [key for key in constants[0] if key not in inside]
             source.description["constants"] = [{k: c.get(k, "") for k in added} for c in constants]
-            source.description["names"] = known + added
+            source.description["names"] = inside + added
         return source
 
     @property
@@ -93,6 +98,14 @@ class FileSource:
     def reader(self) -> dict[str, Any] | None:
         """How the kernel reads the files; None unless they are local."""
         return self.description if self.store.local else None
+
+    def cautions(self) -> tuple[str, ...]:
+        """Return what to say of how the files are read: an encoding that is but a guess."""
+        encoding = self.description.get("encoding")
+        if self.encoding_given or encoding not in SINGLE_BYTE:
+            return ()
+        wrong = self._wrong_byte()
+        return () if wrong is None else (guessed_caution(encoding, wrong),)
 
     def size(self) -> Size:
         """Return rows and bytes; files beyond 64 MiB are estimated by their line lengths."""
@@ -244,26 +257,18 @@ class FileSource:
         return join_tables(parts)
 
     def _way_out(self, message: str) -> str:
-        if "encoding" in message and self.description["format"] == "csv":
-            return f"{message}. {self._encoding_advice()}"
+        text = self.description["format"] != "parquet"
+        if text and ("encoding" in message or "codec can't" in message):
+            return f"{message}. {encoding_advice(self._wrong_byte())}"
         if re.search(r" cells?, expected ", message):
             return f"{message}; mend the row, or leave such rows out with --on-bad-rows skip."
         if "is not JSON" in message or "expected an object" in message:
             return f"{message}; mend the line, or leave such lines out with --on-bad-rows skip."
         return message
 
-    def _encoding_advice(self) -> str:
-        """Say where the first wrong byte stands and which encoding would read the file."""
-        start = 0
-        for path in self.description["paths"]:
-            with self.store.open(path) as file:
-                while piece := head_bytes(file, None, 1 << 22):
-                    at = invalid_utf8_at(piece)
-                    if at is not None:
-                        guess = detect_encoding(piece)
-                        return (
-                            f"The first byte that is not UTF-8 is {piece[at]:#04x} at offset "
-                            f"{start + at} of {path}; try encoding={guess!r}."
-                        )
-                    start += len(piece)
-        return "Give the file's encoding, such as encoding='utf-8' or encoding='latin-1'."
+    def _wrong_byte(self) -> WrongByte | None:
+        """Return the first byte of the files that is not UTF-8, where their encoding shows it."""
+        if str(self.description["encoding"]).startswith("utf-16"):
+            return None
+        paths = self.description["paths"]
+        return wrong_byte_among(paths, self.store, self.description["compression"])

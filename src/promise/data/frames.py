@@ -54,6 +54,10 @@ class FrameSource:
         if not callable(names):
             unique_names([str(name) for name in names], self.name)
 
+    def cautions(self) -> tuple[str, ...]:
+        """Return nothing: there is no text whose encoding would be a guess."""
+        return ()
+
     def size(self) -> Size:
         """Return the exact rows, and the bytes in memory where the frame knows them."""
         try:

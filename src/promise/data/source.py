@@ -32,6 +32,10 @@ class Source(Protocol):
         """Column names in order."""
         ...
 
+    def cautions(self) -> tuple[str, ...]:
+        """Return sentences on how the data are read that the user should see, or none."""
+        ...
+
     def size(self) -> Size:
         """Return rows and bytes, estimated where counting would mean reading a large file."""
         ...
@@ -57,6 +61,7 @@ def open_source(
     on_bad_rows: OnBadRows = "fail",
     delimiter: str | None = None,
     encoding: str | None = None,
+    likely_encoding: str | None = None,
     decimal: str | None = None,
     compression: str | None = None,
     header: bool | None = None,
@@ -73,6 +78,8 @@ def open_source(
         `::table` or `::SELECT …` behind it; `s3://bucket/key`; or a pandas, Polars or Arrow table.
     on_bad_rows
         `"fail"` at the first row that cannot be read, or `"skip"` and count such rows.
+    likely_encoding
+        What text that is not UTF-8 is read as, where detection could only guess.
     decimal
         Decimal mark of numbers; kept with the source for `infer_schema`.
     table, query
@@ -99,6 +106,7 @@ def open_source(
     given = {
         "delimiter": delimiter,
         "encoding": encoding,
+        "likely_encoding": likely_encoding,
         "decimal": decimal,
         "compression": compression,
         "header": header,

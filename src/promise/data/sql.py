@@ -88,6 +88,10 @@ class SqlSource:
         self.ordered = bool(order)
         return sa.select(found).order_by(*order), tuple(str(c.name) for c in found.columns)
 
+    def cautions(self) -> tuple[str, ...]:
+        """Return nothing: there is no text whose encoding would be a guess."""
+        return ()
+
     def size(self) -> Size:
         """Return the exact rows by COUNT(*)."""
         if self._rows is None:

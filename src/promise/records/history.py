@@ -78,6 +78,10 @@ class History:
         """How many events of the model there are up to `head`."""
         return self._n
 
+    def cautions(self) -> tuple[str, ...]:
+        """Return nothing: there is no text whose encoding would be a guess."""
+        return ()
+
     def size(self) -> Size:
         """Return how many events there are."""
         return Size(self._n, True, 0)
