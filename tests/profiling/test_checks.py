@@ -116,6 +116,30 @@ def test_a_name_or_a_signal_alone_is_no_evidence() -> None:
     assert [f for f in found_in(columns, "score") if f.suspicious] == []
 
 
+@pytest.mark.slow
+def test_one_leak_does_not_hide_another() -> None:
+    rng = np.random.default_rng(5)
+    columns = base()
+    yes = columns["bought"] == "yes"
+    columns["mark"] = yes + rng.normal(0, 0.2, N)
+    columns["call_duration"] = rng.exponential(np.where(yes, 600, 150))
+    del columns["score"]
+    findings = found_in(columns, "bought")
+    assert named(findings, "single_feature_too_good") == ("mark",)
+    assert named(findings, "known_after_event") == ("call_duration",)
+
+
+def test_a_code_below_all_other_values_is_noted_where_these_are_negative_too() -> None:
+    rng = np.random.default_rng(5)
+    columns = base() | {
+        "balance": np.where(rng.random(N) < 0.08, -999, rng.normal(size=N).round(2)),
+        "change": rng.choice([-9.0, -4.0, -1.0, 0.0, 2.0, 5.0, 8.0], N),
+    }
+    del columns["score"]
+    found = [f for f in found_in(columns, "bought") if f.check == "sentinel_code"]
+    assert [(f.columns, "-999" in f.fix) for f in found] == [(("balance",), True)]
+
+
 def test_gaps_that_coincide_with_unlabelled_rows_are_suspicious() -> None:
     rng = np.random.default_rng(5)
     lost = rng.random(N) < 0.06

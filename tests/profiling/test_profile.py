@@ -28,6 +28,9 @@ class Batched:
         self.tables, self.batch_rows, self.bad_rows = tables, batch_rows, BadRows()
         self.columns = tuple(tables[0].column_names)
 
+    def cautions(self) -> tuple[str, ...]:
+        return ()
+
     def size(self) -> Size:
         return Size(sum(t.num_rows for t in self.tables), True, 0)
 

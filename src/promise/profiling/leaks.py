@@ -206,18 +206,20 @@ def find_strong(data: Rows, lone: dict[str, float], target: str) -> Iterator[Fin
                 drop([name]),
                 suspicious=True,
             )
-    ranked = sorted(top, key=lambda n: -top[n])
+    # columns named already leave the joint score: beside one that tells all, none would be missed
+    ranked = sorted((n for n in top if top[n] <= TOO_GOOD), key=lambda n: -top[n])
+    if not ranked:
+        return
+    fresh = {n: top[n] for n in ranked}
     hinted = [n for n in ranked if names_aftermath(n, target)]
-    joint = joint_scores(data, top, tuple(hinted[:6]))
-    # TOO_GOOD columns were named already
-    fresh = [n for n in ranked if top[n] <= TOO_GOOD]
-    for name in fresh:
-        evidence = _aftermath_evidence(data, name, top, joint, hinted)
+    joint = joint_scores(data.only(ranked), fresh, tuple(hinted[:6]))
+    for name in ranked:
+        evidence = _aftermath_evidence(data, name, fresh, joint, hinted)
         if evidence:
             yield Finding(
                 "known_after_event", "warning", (name,), evidence, drop([name]), suspicious=True
             )
-        elif _dominates(data, name, ranked, top, joint):
+        elif _dominates(data, name, ranked, fresh, joint):
             yield Finding(
                 "dominant_feature",
                 "warning",

@@ -163,6 +163,8 @@ def _isolated_code(x: Array) -> tuple[float, int, float, float] | None:
     if top in _CODES and n_top >= enough and top - rest_high[-1] > np.ptp(rest_high):
         return top, n_top, float(rest_high[0]), float(rest_high[-1])
     low, n_low = float(values[0]), int(counts[0])
+    if low in _CODES and n_low >= enough and rest_low[0] - low > np.ptp(rest_low):
+        return low, n_low, float(rest_low[0]), float(rest_low[-1])
     if low in _CODES and n_low >= enough and rest_low[0] >= 0:
         # -1 beside counts from 0 on: the only negative value, and no step of a ladder of codes
         few = len(values) <= 20 and n_low < 0.5 * counts[1:].max() and values[-1] <= 10
