@@ -11,9 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from promise.engine.memory import family_pss_mb
-
-PAUSE_S = 0.2  # reading PSS costs the measured system time; more often would slow it
+from promise.engine.memory import MemoryWatch
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Ran:
     seconds
         Wall time from start to end of the process.
     peak_mb
-        Largest sum of PSS over the process and its descendants, in MiB, five samples a second.
+        Largest sum of PSS over the process and its descendants in MiB, ten samples a second.
     """
 
     code: int
@@ -52,7 +50,7 @@ def watch(
 ) -> Ran:
     """Run a command in a process group of its own; kill the whole group at the limit."""
     out, err = folder / "stdout", folder / "stderr"
-    peak, began = 0.0, time.monotonic()
+    began = time.monotonic()
     with out.open("wb") as to_out, err.open("wb") as to_err:
         child = subprocess.Popen(
             [str(part) for part in command],
@@ -62,18 +60,19 @@ def watch(
             env={**os.environ, **(env or {})},
             start_new_session=True,
         )
+        memory = MemoryWatch(root=child.pid)
+        memory.start()
         try:
-            while child.poll() is None and time.monotonic() - began < limit_s:
-                peak = max(peak, family_pss_mb(child.pid))
-                with suppress(subprocess.TimeoutExpired):
-                    child.wait(PAUSE_S)
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(limit_s)
             seconds = time.monotonic() - began
         finally:  # whatever it left running would disturb the next measurement
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+            memory.stop()
     said, complained = (path.read_text(encoding="utf-8", errors="replace") for path in (out, err))
-    return Ran(child.returncode, said, complained, seconds, peak)
+    return Ran(child.returncode, said, complained, seconds, memory.peak_mb)
 
 
 def two_cores() -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+_NO_ROOM = re.compile(r"\d+ requested and \d+ written|No space left on device")
+"""How libraries in C say it, which pass no error number on."""
 
 
 class PromiseError(Exception):
@@ -42,7 +47,7 @@ class StateError(PromiseError):
 class FitFailed(PromiseError):
     """One isolated piece of work ended early; the rest of the run goes on.
 
-    `reason` is one of `"memory"`, `"deadline"`, `"crash"` or `"error"`.
+    `reason` is one of `"memory"`, `"deadline"`, `"disk"`, `"crash"` or `"error"`.
     """
 
     def __init__(self, message: str, reason: str) -> None:
@@ -51,6 +56,30 @@ class FitFailed(PromiseError):
 
     def __reduce__(self) -> tuple[type[FitFailed], tuple[str, str]]:
         return FitFailed, (str(self), self.reason)
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Say whether an error, or what it came from, means that a disk had no room left.
+
+    Examples
+    --------
+    >>> disk_is_full(OSError(errno.ENOSPC, "No space left on device"))
+    True
+    >>> disk_is_full(OSError("4096 requested and 512 written"))  # NumPy tells no number
+    True
+    >>> disk_is_full(OSError(errno.EACCES, "Permission denied"))
+    False
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if isinstance(cause, FitFailed) and cause.reason == "disk":
+            return True
+        if _NO_ROOM.search(str(cause)):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def near(name: str, known: Iterable[str]) -> str:

@@ -56,6 +56,7 @@ def plan(
     families: tuple[type[Any], ...] = (Light,),
     answer: Answer | None = None,
     budget_s: float | None = 60,
+    pace: float = 1.0,
 ) -> Preflight:
     return preflight(
         Size(rows, True, rows * 100),
@@ -66,6 +67,7 @@ def plan(
         memory_mb=memory_mb,
         threads=threads,
         budget_s=budget_s,
+        pace=pace,
     )
 
 
@@ -98,7 +100,7 @@ def test_what_does_not_fit_is_sampled_with_the_reason_and_the_way_out() -> None:
 
 
 def test_fewer_fits_at_once_come_before_fewer_rows() -> None:
-    found = plan(100_000, memory_mb=1024, threads=16, families=(Light,))
+    found = plan(100_000, memory_mb=600, threads=16, families=(Light,))
     assert found.rows_used == 100_000
     assert 1 <= found.at_once < 16
 
@@ -131,6 +133,11 @@ class Ordered(Heavy):
 
 def test_a_family_that_needs_an_order_counts_only_where_there_is_one() -> None:
     assert plan(10_000, families=(Light, Ordered)).peak_mb == plan(10_000).peak_mb
+    forced = preflight(
+        Size(10_000, True, 1_000_000), SCHEMA, Number(), families=(Light, Ordered), sample=10_000,
+        memory_mb=4096, threads=2, budget_s=60, forced=True,
+    )  # fmt: skip
+    assert [f.name for f in forced.families] == ["light", "ordered"]
     dated = Schema((*SCHEMA.fields, Field("day", "date")))
     size = Size(10_000, True, 1_000_000)
     found = preflight(
@@ -154,6 +161,30 @@ def test_what_is_expected_is_no_worst_case() -> None:
     alone = plan(100_000, families=(Growing,), budget_s=3600)
     assert alone.at_once == 2
     assert alone.peak_mb > hour, "where nothing else races, two such fits run at once"
+
+
+class Deep(Light):
+    """A family that brings a large library into each process that reads it."""
+
+    kind: ClassVar[str] = "deep"
+    extra: ClassVar[str | None] = "deep"
+
+
+def test_a_large_library_counts_where_a_model_is_judged_and_where_it_is_verified() -> None:
+    costs = Costs.of(Size(10_000, True, 1_000_000), SCHEMA, Number())
+    light, beside, alone = (
+        costs.expected_mb(dict.fromkeys(families, 1.0), 10_000, 1)
+        for families in ((Light,), (Light, Deep), (Deep,))
+    )
+    assert light < beside < alone
+    assert alone == costs.peak_mb([Deep], 10_000, 1)
+
+
+def test_a_busy_machine_grows_smaller_forests() -> None:
+    idle, busy = (
+        plan(100_000, families=(Light, Growing), pace=pace).peak_mb for pace in (1.0, 3.0)
+    )
+    assert busy < idle
 
 
 @settings(max_examples=40, deadline=None)

@@ -17,6 +17,7 @@ import pytest
 from promise.data.answer import Class, Number
 from promise.discovery.diagnostics import diagnose
 from promise.discovery.report import render
+from promise.discovery.report.handover import race_section
 from promise.profiling.column import ColumnProfile
 from promise.selection.curve import Curve, Point
 from promise.selection.leaderboard import Leaderboard, Row
@@ -344,3 +345,23 @@ def test_a_real_browser_shows_it_without_errors_or_requests(tmp_path: Path, widt
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     assert wide <= width
     assert rows == 7
+
+
+@pytest.mark.parametrize(
+    ("values", "steps_back", "finding"),
+    [((0.7, 0.8, 0.9), False, True), ((0.7, 0.9, 0.8), True, False)],
+)
+def test_a_race_whose_best_score_falls_says_why(
+    values: tuple[float, ...], steps_back: bool, finding: bool
+) -> None:
+    story = {
+        "task": {"metric": "accuracy", "greater_is_better": True},
+        "race": {
+            "trials": 3,
+            "seconds": 10.0,
+            "history": [[1.0, values[0]], [5.0, values[1]], [9.9, values[2]]],
+        },
+    }
+    text = str(race_section(story))
+    assert ("steps back" in text) == steps_back
+    assert ("still finding better" in text) == finding

@@ -41,6 +41,19 @@ def unpicklable(): return lambda: 0
 def chatter():
     print("noise"); sys.stderr.write("more noise\\n")
     os.write(1, b"native noise\\n")
+def full():
+    raise OSError(28, "No space left on device")
+def full_of_numpy():
+    raise OSError("4096 requested and 512 written")
+def no_room_for_the_outcome():
+    import pathlib
+    pathlib.Path.write_bytes = lambda *_: full()
+def no_room_for_a_log():
+    class Full:
+        def write(self, text): full()
+        def flush(self): full()
+    sys.stderr = Full()
+    full()
 def killed(): os.kill(os.getpid(), 9)
 def family(): # a grandchild that holds memory and outlives its parent's exit
     if os.fork() == 0:

@@ -81,6 +81,19 @@ def test_deaths_are_named(
     assert engine.isolate(work.add, 1, 1) == 2
 
 
+@pytest.mark.parametrize(
+    "name", ["full", "full_of_numpy", "no_room_for_the_outcome", "no_room_for_a_log"]
+)
+def test_a_full_disk_is_told_and_harms_nobody_else(
+    engine: LocalEngine, work: ModuleType, name: str
+) -> None:
+    beside = engine.submit(work.nap, 0.2, "slept", name="beside")
+    with pytest.raises(FitFailed, match=r"^the disk is full: fit 3 could not be written") as caught:
+        engine.isolate(getattr(work, name), name="fit 3")
+    assert caught.value.reason == "disk"
+    assert beside.result() == "slept"
+
+
 @pytest.mark.slow
 def test_an_endless_loop_ends_past_its_deadline(engine: LocalEngine, work: ModuleType) -> None:
     began = time.monotonic()

@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 
 from promise.engine import memory
-from promise.engine.memory import MemoryWatch, Meter, Sample, available_mb, family_sample, pss_mb
+from promise.engine.memory import (
+    MemoryWatch,
+    Meter,
+    Sample,
+    available_mb,
+    family_sample,
+    give_back,
+    pss_mb,
+)
 
 HOLD = (
     "import sys; held = bytearray(b'x') * (64 << 20); print('held', flush=True); sys.stdin.read()"
@@ -113,3 +121,31 @@ def test_the_cheap_meter_follows_a_growing_process_between_exact_readings() -> N
     assert 55 < meter(os.getpid()) - before < 80
     assert abs(meter(os.getpid()) - pss_mb(os.getpid())) < 30
     del held
+
+
+def test_a_sum_that_is_gone_a_moment_later_is_no_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between `vfork` and `exec` a child is its parent once more."""
+    watch = MemoryWatch(bound_mb=150.0)
+    for read, kept in (([100.0] * 3, 100.0), ([200.0, 201.0, 101.0], 101.0), ([140.0] * 3, 140.0)):
+        samples = (Sample({1: mb}) for mb in read)
+        monkeypatch.setattr(memory, "family_sample", lambda *_, left=samples: next(left))
+        assert watch._note(memory.family_sample(1)).total_mb == kept
+        assert watch._peak_mb == kept
+
+
+def test_a_sum_below_the_peak_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = MemoryWatch()
+    watch._peak_mb = 100.0
+    monkeypatch.setattr(memory, "family_sample", lambda *_: pytest.fail("read again"))
+    assert watch._note(Sample({1: 99.0})).total_mb == 99.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux holds on to memory")
+def test_what_was_freed_is_given_back() -> None:
+    held = [bytes(1000) for _ in range(100_000)]
+    kept = held[::1000]
+    del held
+    before = pss_mb(os.getpid())
+    give_back()
+    assert before - pss_mb(os.getpid()) > 50
+    assert len(kept) == 100

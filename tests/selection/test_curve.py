@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promise.metrics.pointwise import Metric
 from promise.selection.curve import (
-    curve_sizes,
     enough_rows,
     fit_power,
     resampled_curves,
@@ -30,13 +27,6 @@ def test_the_asymptote_is_found_through_noise(a: float, b: float, c: float, seed
     fitted = fit_power(rows, a + b * rows**-c + noise)
     predicted = fitted[0] + fitted[1] * 50_000.0 ** -fitted[2]
     assert abs(predicted - (a + b * 50_000.0**-c)) < 0.02
-
-
-def test_sizes_double_and_end_at_all_rows() -> None:
-    sizes = curve_sizes(10_000)
-    assert sizes[-1] == 10_000
-    assert all(b // a == 2 for a, b in pairwise(sizes))
-    assert curve_sizes(70) == [70]
 
 
 def test_a_flat_curve_is_enough_early_and_a_steep_one_never() -> None:

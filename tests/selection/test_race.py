@@ -150,6 +150,24 @@ def test_a_failing_family_is_listed_as_failed(
     assert result.best.family == "lightgbm"
 
 
+@pytest.mark.slow
+def test_a_full_disk_ends_the_race_and_keeps_what_is_finished(
+    number_table: Table, inline_engine: Any, tmp_path: Path
+) -> None:
+    full = FitFailed("the disk is full: lightgbm-01 could not be written.", "disk")
+    with pytest.raises(FitFailed, match="disk is full"):
+        run(
+            number_table,
+            inline_engine(fail=lambda name: full if name.startswith("lightgbm") else None),
+            tmp_path,
+        )
+    told = (tmp_path / "journal.jsonl").read_text()
+    assert '"status": "ok"' in told
+    assert "disk is full" not in told
+    result = run(number_table, inline_engine(), tmp_path, resume=True)
+    assert {"linear", "lightgbm"} <= {trial.family for trial in result.trials if trial.ok}
+
+
 def test_ctrl_c_keeps_what_is_known(
     number_table: Table, inline_engine: Any, tmp_path: Path
 ) -> None:

@@ -15,15 +15,19 @@ from promise.data.answer import Answer, Class
 from promise.data.rows import Size
 from promise.data.schema import Schema
 from promise.features.table import calendar_of, input_fields
+from promise.selection.board import BASELINE
 
-PARENT_MB = 235.0  # the command itself: Arrow, scikit-learn, the profile's sketches
-ZYGOTE_MB = 150.0  # the learning libraries, shared with every fit's process
-CHILD_MB = 20.0  # what a fit's process holds of its own before it touches data
-VERIFY_MB = 180.0  # the fresh interpreter in which an export is verified, with its libraries
+PARENT_MB = 168.0  # the command itself, once it has given back what reading left behind
+SKETCHES_MB = 65.0  # what it holds besides while it reads: Arrow's pool, the profile's sketches
+ZYGOTE_MB = 128.0  # the learning libraries, shared with every fit's process
+CHILD_MB = 12.0  # what a fit's process holds of its own before it touches data
+VERIFY_MB = 155.0  # the fresh interpreter in which an export is verified, with its libraries
+DEEP_MB = 245.0  # PyTorch, in each process that reads a sequence model
 CHUNK_ROWS = 65_536  # rows read at once
 LABEL_BYTES = 40.0  # per row of the source while the label is read; 16 once it is
 MAPPED = 1.6  # a matrix read by a fit: its pages, and blocks of it converted
 
+_DEEP = "deep"  # the extra that brings PyTorch
 _WIDTH = {"number": 1.3, "boolean": 1.0, "date": 7.0, "category": 2.0, "text": 16.0}
 
 
@@ -92,7 +96,8 @@ class Costs:
     def reading_mb(self, rows: int) -> float:
         """The command while it reads: the label of all rows, a chunk, the parts and their sum."""
         label = self.source_rows * LABEL_BYTES / 2**20
-        return PARENT_MB + label + self.chunk_mb(self.source_rows) + 2.0 * self.table_mb(rows)
+        chunk = self.chunk_mb(self.source_rows)
+        return PARENT_MB + SKETCHES_MB + label + chunk + 2.0 * self.table_mb(rows)
 
     def holding_mb(self, rows: int) -> float:
         """The command once it has read: the label, the table and its training part."""
@@ -106,17 +111,25 @@ class Costs:
         shared = (at_once - 1) * self.matrix_mb(rows)
         return self.holding_mb(rows) + ZYGOTE_MB + running - shared
 
-    def delivering_mb(self, rows: int) -> float:
-        """Everything while the export is verified by an interpreter of its own; no fit is left."""
+    def delivering_mb(self, rows: int, deep: int = 0) -> float:
+        """Everything while the export is verified by an interpreter of its own; no fit is left.
+
+        Parameters
+        ----------
+        deep
+            How many of the two processes read a sequence model: the command to judge it, the
+            interpreter where it is the winner.
+        """
         verifying = VERIFY_MB + self.chunk_mb(self.source_rows) + self.matrix_mb(CHUNK_ROWS)
-        return self.holding_mb(rows) + verifying
+        return self.holding_mb(rows) + verifying + deep * DEEP_MB
 
     def peak_mb(self, families: Iterable[type[Any]], rows: int, at_once: int) -> float:
         """The worst case, which a bound is held against: of reading, racing and delivering."""
+        families = list(families)
         return max(
             self.reading_mb(rows) + ZYGOTE_MB,
             self.racing_mb(families, rows, at_once),
-            self.delivering_mb(rows),
+            self.delivering_mb(rows, 2 if any(f.extra == _DEEP for f in families) else 0),
         )
 
     def expected_mb(self, families: Mapping[type[Any], float], rows: int, at_once: int) -> float:
@@ -132,5 +145,7 @@ class Costs:
         running = max([self.view_mb(rows), *fits]) + (at_once - 1) * min(fits)
         running -= (at_once - 1) * self.matrix_mb(rows)  # mapped by all, counted once
         racing = self.holding_mb(rows) + ZYGOTE_MB + running
-        reached = max(self.reading_mb(rows) + ZYGOTE_MB, racing, self.delivering_mb(rows))
+        deep = [family.extra == _DEEP for family in families if family.kind != BASELINE]
+        delivering = self.delivering_mb(rows, any(deep) + (any(deep) and all(deep)))
+        reached = max(self.reading_mb(rows) + ZYGOTE_MB, racing, delivering)
         return min(reached, self.peak_mb(families, rows, at_once))

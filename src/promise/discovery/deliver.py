@@ -24,8 +24,8 @@ from promise.discovery.report import render
 from promise.discovery.timing import Plan
 from promise.discovery.watch import Recorded
 from promise.engine.local import LocalEngine
-from promise.engine.memory import MemoryWatch
-from promise.errors import ArtifactError, FitFailed
+from promise.engine.memory import MemoryWatch, give_back
+from promise.errors import ArtifactError, FitFailed, PromiseError, disk_is_full
 from promise.job import Job
 from promise.metrics.pointwise import all_metrics
 from promise.pipeline.artifact import save_pipeline
@@ -66,6 +66,7 @@ def deliver(
     watcher.step("asking how much data is enough")
     story["curve"] = _curve(learned, plan, engine, job)
     engine.close()  # nothing is fitted any more: what its processes hold is free for the rest
+    give_back()
     with _watched() as watch:
         watcher.step("registering and exporting")
         version = _register(learned, board, story, ground, options)
@@ -246,10 +247,13 @@ def _export(
         )
         if not parity.ok:
             raise ArtifactError(f"the export does not repeat the model: {parity.sentence}")
-    except ArtifactError as error:
+    except (PromiseError, OSError) as error:
+        if not (isinstance(error, ArtifactError) or disk_is_full(error)):
+            raise
         shutil.rmtree(folder, ignore_errors=True)
         why = f"{version} is registered and the report is written, but no export is offered: "
-        return None, ArtifactError(why + str(error))
+        then = f"the disk is full; free some space, then `promise export {version} --to {folder}`."
+        return None, ArtifactError(why + (then if disk_is_full(error) else str(error)))
     return {"folder": str(folder), "parity": parity.sentence}, None
 
 

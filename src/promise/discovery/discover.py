@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +12,13 @@ from promise.discovery.deliver import deliver
 from promise.discovery.found import Found
 from promise.discovery.ground import Ground, survey
 from promise.discovery.options import Options, family_names, megabytes, sample_option, seconds
-from promise.discovery.timing import Plan
+from promise.discovery.timing import Plan, pace_since
 from promise.discovery.watch import Recorded, Silent, Watcher
+from promise.discovery.workplace import workplace
 from promise.engine.local import LocalEngine
+from promise.engine.memory import give_back
 from promise.job import Job
 from promise.workloads.tabular.learn import Terms, learn
-
-_SLOWEST = 4.0
-"""A machine is not expected to be slower than this for what is left of a run."""
 
 
 def discover(
@@ -81,19 +79,20 @@ def run(data: Any, options: Options, watcher: Watcher, *, began: float | None = 
     began = time.monotonic() if began is None else began
     options = replace(options, threads=max(1, min(options.threads, os.cpu_count() or 1)))
     job = Job(seed=options.seed, memory_mb=options.memory_mb, threads=options.threads)
-    work = options.out.absolute() / "run"
-    replayed = _kept_journal(options, work)
-    if work.exists() and not options.resume:
-        shutil.rmtree(work)
-    with LocalEngine(threads=options.threads, memory_mb=options.memory_mb) as engine:
-        ground = survey(data, options, watcher)
+    journal = None if options.replay is None else options.replay.read_bytes()
+    with (
+        workplace(options) as work,
+        LocalEngine(threads=options.threads, memory_mb=options.memory_mb) as engine,
+    ):
+        ground = survey(data, options, watcher, began=began)
+        give_back()
         job = replace(job, threads=min(job.threads, ground.preflight.at_once))
-        counted = options.trials is not None or replayed is not None
+        counted = options.trials is not None or journal is not None
         budget_s = None if counted else options.budget_s
-        now = time.monotonic()
-        pace = min(_SLOWEST, max(1.0, (now - began) / max(0.1, time.process_time())))
-        plan = Plan.make(began, now, budget_s, read_s=ground.read_s, pace=pace)
+        pace = pace_since(began)
+        plan = Plan.make(began, time.monotonic(), budget_s, read_s=ground.read_s, pace=pace)
         watcher.step("racing")
+        replayed = None if journal is None else _kept_journal(journal, work)
         terms = Terms(
             metric=ground.metric,
             preset=options.preset,
@@ -108,13 +107,9 @@ def run(data: Any, options: Options, watcher: Watcher, *, began: float | None = 
         )
         recorded = Recorded(watcher, time.monotonic())
         learned = learn(
-            ground.table,
-            terms,
-            job=job,
-            engine=engine,
-            folder=work / "race",
+            ground.table, terms, job=job, engine=engine, folder=work / "race",
             progress=recorded.race,
-        )
+        )  # fmt: skip
         return deliver(learned, ground, options, plan, engine, job, recorded)
 
 
@@ -129,11 +124,9 @@ def _refused(options: Options, ground: Ground) -> dict[str, str]:
     }
 
 
-def _kept_journal(options: Options, work: Path) -> Path | None:
-    """Return a copy of the journal to replay, which may lie where this run writes its own."""
-    if options.replay is None:
-        return None
-    kept = work.parent / "replayed.jsonl"
+def _kept_journal(journal: bytes, work: Path) -> Path:
+    """Return a copy of the journal to replay: it may have lain where this run writes its own."""
+    kept = work / "replayed.jsonl"
     kept.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(options.replay, kept)
+    kept.write_bytes(journal)
     return kept

@@ -14,6 +14,7 @@ from promise.data.schema import Role, Schema
 from promise.data.source import Source, open_source
 from promise.discovery.options import Options
 from promise.discovery.preflight import Preflight, preflight
+from promise.discovery.timing import pace_since
 from promise.discovery.watch import Watcher
 from promise.errors import DataError, near
 from promise.metrics.pointwise import Metric, default_metric, metric_named
@@ -53,8 +54,11 @@ class Ground:
     order: dict[str, Any]
 
 
-def survey(data: Any, options: Options, watcher: Watcher) -> Ground:
-    """Open, profile, sample, split and check the data; refuse what cannot be learned, in words."""
+def survey(data: Any, options: Options, watcher: Watcher, *, began: float) -> Ground:
+    """Open, profile, sample, split and check the data; refuse what cannot be learned, in words.
+
+    `began` is when the user started to wait, in monotonic seconds.
+    """
     watcher.step("reading")
     source = _opened(data, options)
     name = check_name(options.name or model_name(data))
@@ -75,7 +79,7 @@ def survey(data: Any, options: Options, watcher: Watcher) -> Ground:
         if options.metric is None
         else metric_named(options.metric, label.answer)
     )
-    fits = _preflight(source, schema, label, options)
+    fits = _preflight(source, schema, label, options, pace_since(began))
     for sentence in fits.describe():
         watcher.tell(sentence)
     watcher.step("profiling")
@@ -135,7 +139,9 @@ def _rows_wanted(source: Source, options: Options) -> int:
     return 0 if isinstance(options.sample, str) else options.sample
 
 
-def _preflight(source: Source, schema: Schema, label: Label, options: Options) -> Preflight:
+def _preflight(
+    source: Source, schema: Schema, label: Label, options: Options, pace: float
+) -> Preflight:
     names = options.families or families_of(options.preset)
     return preflight(
         replace(source.size(), rows=label.n_source_rows, exact=True),
@@ -146,6 +152,8 @@ def _preflight(source: Source, schema: Schema, label: Label, options: Options) -
         memory_mb=options.memory_mb,
         threads=options.threads,
         budget_s=None if options.trials is not None else options.budget_s,
+        pace=pace,
+        forced=options.families is not None,
     )
 
 
@@ -208,7 +216,7 @@ def _named(table: Table, role: Role) -> str | None:
 
 
 def _warnings(fits: Preflight, table: Table, findings: list[Finding]) -> list[str]:
-    lines = []
+    lines = list(table.source.cautions())
     if table.columns.n_rows < table.n_source_rows - table.unlabelled:
         used, all_rows = table.columns.n_rows, table.n_source_rows
         lines.append(f"Training on a sample of {used:,} of {all_rows:,} rows.")

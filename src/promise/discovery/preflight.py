@@ -29,7 +29,7 @@ _MICROSECONDS = {  # per cell and output of one fit on one thread, with default 
     "baseline": 0.01,
     "linear": 0.5,
     "decision_tree": 2.0,
-    "random_forest": 20.0,
+    "random_forest": 30.0,
     "xgboost": 18.0,
     "lightgbm": 18.0,
     "mlp": 20.0,
@@ -37,7 +37,10 @@ _MICROSECONDS = {  # per cell and output of one fit on one thread, with default 
 }
 _COUNTING = {"decision_tree": 0.01, "random_forest": 0.0}  # what a class adds to such a fit
 _GROWING = "random_forest"  # what a fit holds grows with its time, until the clock ends it
-_GROWN = 0.5  # of a forest's worst case comes about even with time enough: not all leaves are pure
+_REACHED = {  # what of a family's worst case its fits reach, with time enough
+    "random_forest": 0.65,  # the first forests cut no leaf of one row, and not all leaves are pure
+    "linear": 0.6,  # the worst case is a basis that judges the most rows apart
+}
 _RACING = 0.6  # share of the budget that the race has
 _READ_MB_PER_S = 40.0
 _FITS_PER_FAMILY = 8  # folds and configurations, without a clock
@@ -134,6 +137,8 @@ def preflight(
     memory_mb: float | None,
     threads: int,
     budget_s: float | None,
+    pace: float = 1.0,
+    forced: bool = False,
 ) -> Preflight:
     """Plan a discovery within a memory bound: fewer fits at once first, then fewer rows.
 
@@ -146,13 +151,17 @@ def preflight(
         How many rows were asked for.
     memory_mb
         Bound on all processes together; None: what the machine can spare.
+    pace
+        Seconds on the wall for one second of computing: above 1 where others use the machine.
+    forced
+        Whether the families were named: then they race even where rows have no order.
 
     Raises
     ------
     MemoryRefused
         When not even the smallest useful sample fits; names the need and the way out.
     """
-    kinds = _runnable(list(families), schema, answer)
+    kinds = _runnable(list(families), schema, answer, forced)
     costs = Costs.of(size, schema, answer)
     bound = OF_MACHINE * (available_mb() + PARENT_MB) if memory_mb is None else memory_mb
     room = HEADROOM * bound
@@ -184,7 +193,7 @@ def preflight(
         table_mb=costs.table_mb(rows),
         full_table_mb=costs.table_mb(size.rows),
         memory_mb=bound,
-        peak_mb=costs.expected_mb(_shares(able, needs, budget_s), rows, at_once),
+        peak_mb=costs.expected_mb(_shares(able, needs, budget_s, pace), rows, at_once),
         at_once=at_once,
         eta_s=_eta_s(size, needs, at_once, budget_s),
         families=needs,
@@ -198,24 +207,26 @@ def preflight(
 
 
 def _shares(
-    families: list[type[Any]], needs: tuple[FamilyNeed, ...], budget_s: float | None
+    families: list[type[Any]], needs: tuple[FamilyNeed, ...], budget_s: float | None, pace: float
 ) -> dict[type[Any], float]:
-    """Return which share of its memory each family's fit reaches in the time that it has."""
+    """Return which share of its worst case each family's fit reaches in the time that it has."""
     seconds = {need.name: need.fit_s for need in needs}
-    shares = dict.fromkeys(families, 1.0)
+    shares = {family: _REACHED.get(family.kind, 1.0) for family in families}
     for family in families:
-        if family.kind == _GROWING:
-            limit_s = math.inf if budget_s is None else FIT_SHARE * _RACING * budget_s
-            shares[family] = _GROWN * min(1.0, limit_s / max(1e-9, seconds[family.kind]))
+        if family.kind == _GROWING and budget_s is not None:
+            limit_s = FIT_SHARE * _RACING * budget_s / pace
+            shares[family] *= min(1.0, limit_s / max(1e-9, seconds[family.kind]))
     return shares
 
 
-def _runnable(families: list[type[Any]], schema: Schema, answer: Answer) -> list[type[Any]]:
+def _runnable(
+    families: list[type[Any]], schema: Schema, answer: Answer, forced: bool
+) -> list[type[Any]]:
     """Leave out families that the race will skip: of too many classes, or of rows in no order."""
     classes = answer.n_classes if isinstance(answer, Class) else 0
     most = {f: getattr(f, "most_classes", math.inf) for f in families}
     families = [f for f in families if classes <= most[f]] or families
-    if any(field.type == "date" or field.role == "time" for field in schema.fields):
+    if forced or any(field.type == "date" or field.role == "time" for field in schema.fields):
         return families
     return [f for f in families if not f.ordered] or families
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 _REFIT_SHARE = 0.14
@@ -9,6 +10,21 @@ _DELIVER_SHARE = 0.10
 _DELIVER_AT_LEAST_S = 8.0  # registering, exporting and a fresh interpreter, on an idle machine
 _DELIVER_AT_MOST_S = 45.0
 _LATE = 0.05  # a run that takes more than its budget by this share says so
+_SLOWEST = 4.0  # a machine is not expected to be slower than this for what is left of a run
+
+
+def pace_since(began: float) -> float:
+    """Return seconds on the wall for one second of computing, since this process began.
+
+    Above 1 where others use the machine.
+
+    Examples
+    --------
+    >>> pace_since(time.monotonic())
+    1.0
+    """
+    waited = time.monotonic() - began
+    return min(_SLOWEST, max(1.0, waited / max(0.1, time.process_time())))
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,8 @@ class Handle(Protocol[T_co]):
         Raises
         ------
         FitFailed
-            With the reason `memory`, `deadline`, `crash` or `error`; its cause is the error that
-            the work raised where that is one a user can act on.
+            With the reason `memory`, `deadline`, `disk`, `crash` or `error`; its cause is the error
+            that the work raised where that is one a user can act on.
         """
         ...
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, cast
 
-from promise.engine.zygote import Outcome, Request
+from promise.engine.messages import NO_ROOM, Outcome, Request
 from promise.errors import FitFailed
 
 T = TypeVar("T")
@@ -82,6 +82,12 @@ def failure_of(
     if handle.killed is not None:
         reason, why = handle.killed
         return FitFailed(f"{handle.name} {why}.", reason)
+    if status == NO_ROOM or (outcome is not None and outcome.disk_full):
+        return FitFailed(
+            f"the disk is full: {handle.name} could not be written; free some space and run the "
+            "command again.",
+            "disk",
+        )
     if outcome is not None:
         reason = "memory" if outcome.out_of_memory else "error"
         failure = FitFailed(f"{handle.name} failed: {outcome.error}", reason)

@@ -18,16 +18,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from promise.engine.base import Handle
+from promise.engine.bounds import DYING_S, Bounds, Overrun
 from promise.engine.handle import LocalHandle, Reason, T, failure_of, read_outcome
 from promise.engine.memory import MemoryWatch, Sample
-from promise.engine.zygote import PRELOAD, Ended, Request, Started, Zygote
+from promise.engine.messages import Ended, Request, Started
+from promise.engine.zygote import PRELOAD, Zygote
 from promise.errors import ConfigError
 
 GRACE_S = 2.0
 """How far work may overrun its deadline, to save what it has learned, before it is killed."""
 
 _POLL_S = 0.05
-_DYING_S = 2.0  # how long a killed process may take to give its memory back
 
 
 class LocalEngine:
@@ -71,7 +72,7 @@ class LocalEngine:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         self._folder = Path(tempfile.mkdtemp(prefix="engine-", dir=folder)).absolute()
-        self._grace_s = grace_s
+        self._bounds = Bounds(memory_mb, grace_s)
         self._preload = tuple(preload)
         self._changed = threading.Condition()
         self._queue: deque[LocalHandle[Any]] = deque()
@@ -204,7 +205,7 @@ class LocalEngine:
             self._closed = True
             for handle in [*self._queue, *self._running.values()]:
                 self._kill(handle, "deadline", "was stopped before it finished")
-            until = time.monotonic() + _DYING_S
+            until = time.monotonic() + DYING_S
             while any(h.pid is not None for h in self._running.values()):
                 if not self._changed.wait(until - time.monotonic()):
                     break  # the zygote's end takes the rest along
@@ -288,7 +289,7 @@ class LocalEngine:
             with self._changed:
                 for message in messages:
                     self._follow(message)
-                self._enforce_deadlines()
+                self._end(self._bounds.late(self._running, self._queue, time.monotonic()))
                 if zygote is None:
                     self._changed.wait(_POLL_S)
 
@@ -304,16 +305,6 @@ class LocalEngine:
         if handle.killed is not None:  # it was to end before we knew its process
             with suppress(OSError):
                 os.killpg(message.pid, signal.SIGKILL)
-
-    def _enforce_deadlines(self) -> None:
-        """Kill what has overrun its deadline by more than the grace."""
-        now = time.monotonic()
-        for handle in list(self._running.values()):
-            if handle.deadline_s is not None and now > handle.deadline_s + self._grace_s:
-                self._kill(handle, "deadline", "overran its deadline and was stopped")
-        for handle in list(self._queue):
-            if handle.deadline_s is not None and now > handle.deadline_s:
-                self._kill(handle, "deadline", "did not start before its deadline")
 
     def _replace_zygote(self) -> None:
         """Bury a zygote that died, and its children with it; the next work starts another."""
@@ -332,28 +323,9 @@ class LocalEngine:
                 if handle.pid is not None:
                     held[handle.number] = sample.below(handle.pid)
                     handle.peak_mb = max(handle.peak_mb, held[handle.number])
-            for number, mb in held.items():
-                handle = self._running[number]
-                if handle.memory_mb is not None and mb > handle.memory_mb:
-                    why = f"needed more than its {handle.memory_mb:,.0f} MB of memory"
-                    self._kill(handle, "memory", why)
-            self._keep_bound(sample.total_mb, held)
+            self._end(self._bounds.heavy(self._running, held, sample.total_mb, time.monotonic()))
 
-    def _keep_bound(self, total_mb: float, held: dict[int, float]) -> None:
-        """Kill one piece of work when the family holds more than its bound."""
-        if self.memory_mb is None or total_mb <= self.memory_mb:
-            return
-        now = time.monotonic()
-        alive = []
-        for number in held:
-            handle = self._running[number]
-            if handle.killed is None:
-                alive.append(number)
-            elif now - handle.killed_s < _DYING_S:
-                return  # its memory is on the way back
-        if not alive:
-            return
-        enough = [n for n in alive if total_mb - held[n] <= self.memory_mb]
-        victim = max(enough) if enough else max(alive, key=lambda n: (held[n], n))
-        why = f"was stopped because the run reached its {self.memory_mb:,.0f} MB of memory"
-        self._kill(self._running[victim], "memory", why)
+    def _end(self, overrun: Iterable[Overrun]) -> None:
+        """Kill what has overrun a bound."""
+        for found in list(overrun):
+            self._kill(found.handle, found.reason, found.why)

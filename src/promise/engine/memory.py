@@ -6,6 +6,7 @@ so that the sum over a family is what the machine really gave it.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import sys
@@ -19,6 +20,7 @@ from typing import TypeVar
 
 _PROC = Path("/proc")
 _ALERT = 0.75  # above this share of the bound samples come faster
+_NEWS = 1.01  # a peak is noted once it is higher by this: noting it costs exact readings
 _MIN_PAUSE_S = 0.005
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
@@ -119,6 +121,16 @@ def family_sample(root: int, meter: Callable[[int], float] = pss_mb) -> Sample:
     return Sample(found, parents)
 
 
+def steady_sample(root: int) -> Sample:
+    """Return the smaller of two samples, one right after the other.
+
+    Processes are read in turn. One that starts or ends meanwhile is counted beside pages that it
+    shares with one read before, and one between `vfork` and `exec` is its parent once more: such
+    a sum is too high by as much, and gone a moment later.
+    """
+    return min(family_sample(root), family_sample(root), key=lambda sample: sample.total_mb)
+
+
 def family_pss_mb(root: int) -> float:
     """Return the summed memory of a process and all its descendants in MiB.
 
@@ -151,6 +163,18 @@ def _kilobytes(path: Path, key: str) -> float:
         if line.startswith(key):
             return float(line.split()[1])
     raise OSError(f"{path} has no {key}")
+
+
+def give_back() -> None:
+    """Return to the machine what Arrow and the C library have freed and keep for later.
+
+    After a table has been read these are tens of MiB, which the processes that follow could use.
+    """
+    arrow = sys.modules.get("pyarrow")
+    if arrow is not None:
+        arrow.default_memory_pool().release_unused()
+    with suppress(OSError, AttributeError):  # a C library other than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _children(pid: int) -> list[int]:
@@ -246,7 +270,7 @@ class MemoryWatch(threading.Thread):
     @property
     def peak_mb(self) -> float:
         """The largest sum seen so far, in MiB; takes a sample itself."""
-        self._peak_mb = max(self._peak_mb, family_pss_mb(self._root))
+        self._note(family_sample(self._root))
         return self._peak_mb
 
     def run(self) -> None:
@@ -254,8 +278,7 @@ class MemoryWatch(threading.Thread):
         meter, near = Meter(), False
         while True:
             began = time.monotonic()
-            sample = family_sample(self._root, pss_mb if near else meter)
-            self._peak_mb = max(self._peak_mb, sample.total_mb)
+            sample = self._note(family_sample(self._root, pss_mb if near else meter))
             if self._on_sample is not None:
                 self._on_sample(sample)
             near = self._bound_mb is not None and sample.total_mb > _ALERT * self._bound_mb
@@ -263,6 +286,14 @@ class MemoryWatch(threading.Thread):
             pause = max(_MIN_PAUSE_S, interval - (time.monotonic() - began))
             if self._stopping.wait(pause):
                 return
+
+    def _note(self, sample: Sample) -> Sample:
+        """Keep the peak; a sample that would raise it, or break the bound, is read once more."""
+        above = sample.total_mb > _NEWS * self._peak_mb
+        if above or (self._bound_mb is not None and sample.total_mb > self._bound_mb):
+            sample = min(sample, steady_sample(self._root), key=lambda found: found.total_mb)
+            self._peak_mb = max(self._peak_mb, sample.total_mb)
+        return sample
 
     def stop(self) -> None:
         """End the watching; the peak stays readable."""

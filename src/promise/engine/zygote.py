@@ -22,14 +22,14 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from socket import socketpair
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from promise.engine.memory import pss_mb
-from promise.errors import PromiseError
+from promise.engine.messages import NO_ROOM, Ended, Outcome, Request, Started
+from promise.errors import PromiseError, disk_is_full
 
 PRELOAD = (
     "numpy",
@@ -53,59 +53,6 @@ _QUIET = {
     "PYTHONHASHSEED": "0",  # the order of sets is the same in every run
     "JE_ARROW_MALLOC_CONF": "background_thread:false",  # Arrow would start a thread at import
 }
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the parent asks for: run this call in a child.
-
-    Parameters
-    ----------
-    call
-        Pickled (function, arguments); only the child opens it.
-    module
-        Where the function lives; Promise's own modules are imported before the fork.
-    result
-        Where the child leaves its outcome; `.part` until complete.
-    log
-        Where the child's standard output and error go.
-    """
-
-    number: int
-    call: bytes
-    module: str
-    result: str
-    log: str
-    path: tuple[str, ...]
-    folder: str
-    threads: int
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a child leaves behind: a value, or the error that it ended with."""
-
-    value: Any = None
-    error: str | None = None
-    out_of_memory: bool = False
-    cause: Exception | None = None
-    pss_mb: float = 0.0
-
-
-@dataclass(frozen=True)
-class Started:
-    """The zygote forked a child for a request."""
-
-    number: int
-    pid: int
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A child ended: `status` as `subprocess` has it, negative for a signal."""
-
-    number: int
-    status: int
 
 
 class Zygote:
@@ -216,15 +163,16 @@ def _fork(
         connection.send_bytes(pickle.dumps(Ended(request.number, _NO_FORK)))
         return
     if pid == 0:
+        status = _NO_OUTCOME
         try:
             connection.close()
             _become_child(request, zygote, libc)
             _work(request)
-        except BaseException:  # the outcome could not be written: the log says why
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(_NO_OUTCOME)
+        except BaseException as error:  # the outcome could not be written: the log says why
+            status = NO_ROOM if disk_is_full(error) else status
+            _log()
+        finally:  # whatever happens, a child never goes on as the zygote
+            os._exit(status)
     with contextlib.suppress(OSError):  # the child does the same; whoever comes first
         os.setpgid(pid, pid)
     numbers[pid] = request.number
@@ -261,14 +209,22 @@ def _work(request: Request) -> NoReturn:
         function, arguments = pickle.loads(request.call)
         written = pickle.dumps(Outcome(value=function(*arguments), pss_mb=pss_mb(os.getpid())))
     except BaseException as error:  # everything is reported, even SystemExit
-        traceback.print_exc()
+        _log()
         written = pickle.dumps(_failure(error))
     part = Path(request.result + ".part")
     part.write_bytes(written)
     part.replace(request.result)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # a log that the disk has no room for
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(0)
+
+
+def _log() -> None:
+    """Write the error at hand into the log, where the disk has room for it."""
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
+        sys.stderr.flush()
 
 
 def _failure(error: BaseException) -> Outcome:
@@ -278,6 +234,7 @@ def _failure(error: BaseException) -> Outcome:
     return Outcome(
         error=str(error) if own else ": ".join([type(error).__name__, *first_line]),
         out_of_memory=isinstance(error, MemoryError),
+        disk_full=disk_is_full(error),
         cause=error if isinstance(error, PromiseError) and _picklable(error) else None,
         pss_mb=pss_mb(os.getpid()),
     )

@@ -183,6 +183,8 @@ class Forest:
         """Return the memory of one batch of scikit-learn's trees and of 200 packed ones."""
         # Nodes per row of a fully grown tree: numbers split to the end, few classes do not.
         nodes = rows * (1.3 if classes == 0 else min(1.2, 0.2 * classes))
-        packed = 200 * nodes * (40 + 3 * max(1, classes))
+        # A node while trees are joined: twice packed (13 bytes, and 4 a class in each second one),
+        # once as the indices that walking needs, and what these are counted with.
+        packed = 200 * nodes * (51 + 4 * max(1, classes))
         grown = 8 * nodes * (64 + 8 * max(1, classes))
         return 3.0 + (packed + grown) / 2**20

@@ -19,22 +19,11 @@ from promise.metrics.intervals import bootstrap_interval
 from promise.metrics.pointwise import Metric
 from promise.selection.board import BASELINE
 from promise.selection.candidates import Trial
+from promise.selection.curve_plan import planned_by_rows, planned_by_time
 from promise.selection.fits import FitTask, ViewTask, make_view, run_fit
 from promise.selection.grounds import Grounds
 from promise.selection.ladder import nested_subset
 from promise.selection.result import RaceResult
-
-SMALLEST = 64
-"""The smallest sample has at least so many rows."""
-
-DOUBLINGS = 6
-"""At most so many doublings up to all rows."""
-
-SEEDS = 3
-"""Nested samples are drawn so often, when there is time."""
-
-POINT_S = 0.3
-"""What one point costs beside its fit."""
 
 RESAMPLES = 200
 POWERS = np.linspace(0.1, 2.0, 39)
@@ -109,7 +98,8 @@ def learning_curve(
     total_rows
         Rows of the whole source, when the race saw a sample: what they would give is predicted.
     deadline_s
-        Monotonic seconds; sizes and seeds that cannot be trained by then are left out.
+        Monotonic seconds; sizes and seeds that cannot be trained by then are left out. None: the
+        samples hold together no more rows than the race's fits of this model.
     """
     grounds = result.grounds
     trial = next((t for t in result.listed if t.ok and t.family != BASELINE), result.best)
@@ -117,18 +107,6 @@ def learning_curve(
     points += measure(trial, grounds, job, engine, deadline_s, monotonic)
     points.sort(key=lambda p: (p.rows, p.seed))
     return conclude_curve(trial, result, points, total_rows, job.seed)
-
-
-def curve_sizes(n_rows: int) -> list[int]:
-    """Return doubling sizes that end at all rows.
-
-    Examples
-    --------
-    >>> curve_sizes(1000)
-    [125, 250, 500, 1000]
-    """
-    halvings = range(min(DOUBLINGS, max(0, int(math.log2(max(1, n_rows / SMALLEST))))) + 1)
-    return [n_rows // 2**k for k in reversed(halvings)]
 
 
 def full_points(trial: Trial, grounds: Grounds) -> list[Point]:
@@ -147,21 +125,19 @@ def measure(
     deadline_s: float | None,
     monotonic: Callable[[], float],
 ) -> list[Point]:
-    """Train on the nested samples of several seeds, as many as the time is expected to hold."""
-    threads = max(1, job.threads)
-    left = math.inf if deadline_s is None else (deadline_s - monotonic()) * threads
-    points, handles = [], []
-    for seed in range(SEEDS):
-        for size in curve_sizes(len(grounds.folds[0][0]))[:-1]:
-            left -= POINT_S + 1.3 * trial.fit_seconds * size / max(1, trial.rows)
-            if left < 0:
-                continue  # a smaller sample of another seed may still fit
-            tasks = curve_tasks(trial, grounds, size, seed, job, deadline_s)
-            name = f"learning curve, {size:,} rows"
-            points.append((size, seed))
-            handles.append(engine.submit(run_point, *tasks, name=name, deadline_s=deadline_s))
+    """Train on the nested samples of several seeds, as many as the time or the race allows."""
+    if deadline_s is None:
+        planned = planned_by_rows(trial, len(grounds.folds[0][0]))
+    else:
+        left = (deadline_s - monotonic()) * max(1, job.threads)
+        planned = planned_by_time(trial, len(grounds.folds[0][0]), left)
+    handles = []
+    for size, seed in planned:
+        tasks = curve_tasks(trial, grounds, size, seed, job, deadline_s)
+        name = f"learning curve, {size:,} rows"
+        handles.append(engine.submit(run_point, *tasks, name=name, deadline_s=deadline_s))
     found = []
-    for (size, seed), handle in zip(points, handles, strict=True):
+    for (size, seed), handle in zip(planned, handles, strict=True):
         try:
             report = handle.result()
         except FitFailed:

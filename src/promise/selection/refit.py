@@ -199,6 +199,8 @@ def why_failed(handle: Handle[Any]) -> str | None:
     try:
         handle.result()
     except FitFailed as error:
+        if error.reason == "disk":  # nothing else could be written either
+            raise
         return str(error)
     return None
 

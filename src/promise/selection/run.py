@@ -308,7 +308,13 @@ class Run:
         self.queue = deque(c for c in quick if c.key() not in self.board.entries)
 
     def failed(self, work: Work, error: FitFailed) -> None:
-        """Try once more alone after a lack of memory; else note the failure."""
+        """Try once more alone after a lack of memory; else note the failure.
+
+        A full disk fails every fit alike: it ends the race, and what is finished stays.
+        """
+        if error.reason == "disk":
+            self.engine.cancel([other.handle for other in self.running])
+            raise error
         tasks = [work.task]
         if work.is_view:
             view = self.grounds.view(work.task.candidate, work.task.rung, work.task.fold)

@@ -29,13 +29,15 @@ def save_examples(examples: Examples, folder: Path) -> None:
     texts: dict[str, list[Any]] = {}
     for number, (kind, names) in enumerate(kinds.items()):
         shape = (len(names), examples.n_rows)
-        block = np.lib.format.open_memmap(folder / f"block-{number}.npy", "w+", kind, shape)
-        for at, name in enumerate(names):
-            values = examples.columns[name]
-            if values.dtype == object:
-                values, texts[name] = coded(values)
-            block[at] = values
-        del block
+        # Written, not mapped: a full disk then is an error, where a mapped page is a bus error.
+        with (folder / f"block-{number}.npy").open("wb") as file:
+            about_block = {"descr": kind, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, about_block)
+            for name in names:
+                values = examples.columns[name]
+                if values.dtype == object:
+                    values, texts[name] = coded(values)
+                file.write(np.ascontiguousarray(values, dtype=kind).view(np.uint8).data)
     np.save(folder / "y.npy", examples.y)
     for extra in EXTRAS:
         values = getattr(examples, extra)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from typing import Any
 
@@ -31,10 +32,14 @@ from promise.discovery.report.wording import (
 )
 
 MAX_VERSIONS = 30
+_STEPS_BACK = (
+    "The line steps back where the leader was judged on more rows: its score is the mean over the "
+    "folds done so far."
+)
 
 
 def race_section(story: dict[str, Any]) -> Html | None:
-    """Return how the best score grew over the time of the race."""
+    """Return how the best score went over the time of the race."""
     race = part(story, "race")
     history = sorted(tuples(items(race, "history"), 2))
     if not history and race.get("trials") is None:
@@ -49,10 +54,14 @@ def race_section(story: dict[str, Any]) -> Html | None:
     settled = next(when for when, value in history if value == final)
     said = element("p", words, class_="lead")
     end = max(last, finite(race.get("seconds")) or 0.0)
+    sign = -1.0 if part(story, "task").get("greater_is_better") is False else 1.0
+    gains = [sign * (b[1] - a[1]) for a, b in itertools.pairwise(history)]
     verdict = "."
-    if settled > 0.9 * end:
+    if settled > 0.9 * end and gains[-1] > 0:
         verdict = ": the race was still finding better models when it ended."
     late = element("p", f"The best score stood at {score(final)} after {span(settled)}{verdict}")
+    if min(gains) < 0:
+        late = element("div", late, element("p", _STEPS_BACK, class_="caption"))
     metric = metric_title(metric_of(story))
     drawing = race_plot(history, metric)
     shown = figure("Best validation score so far", drawing)
