@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.features import handbook
-from bench.fraud import Table, figures, scored
+from bench.fraud_table import Table, figures, scored
 from promise.data.synthetic_events import World, fraud_events
 from promise.kernels.rows import row_hash
 from promise.models.smote import Smote

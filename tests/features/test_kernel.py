@@ -16,8 +16,10 @@ from promise.features.declare import (
     IsNight,
     Last,
     Log,
+    Max,
     Mean,
     NeighbourRate,
+    PositiveStreak,
     Rate,
     Ratio,
     Recency,
@@ -97,6 +99,31 @@ def test_labels_count_once_known_and_after_their_delay() -> None:
     assert chosen.read(state, event("x", 9)).tolist() == [0.5, 1 / 3]
     chosen.learn(state, Label("b", 1.0, 9 * S))  # corrected
     assert chosen.read(state, event("x", 9)).tolist() == [0.75, 2 / 3]
+
+
+def test_the_largest_of_a_window() -> None:
+    largest = Max("amount", "9s")
+    chosen = kernel(largest, Max("amount", "0m9s", cap=2), Ratio(Value("amount"), largest))
+    state = fed(chosen, event("a", 0, 8.0), event("b", 1, -2.0), event("c", 2, None))
+    assert chosen.read(state, event("x", 9, 4.0)).tolist() == [8.0, -2.0, 0.5]
+    # at 9.5 `a` is outside, and at 60 nothing is left
+    assert chosen.read(state, event("x", 9.5, 4.0)).tolist() == [-2.0, -2.0, -2.0]
+    np.testing.assert_array_equal(chosen.read(state, event("x", 60)), [nan, nan, nan])
+
+
+def test_known_frauds_in_a_row() -> None:
+    chosen = kernel(PositiveStreak("10s", delay="5s"))
+    state = fed(chosen, *(event(str(n), n) for n in range(5)))
+    for n, value in enumerate((1.0, 0.0, 1.0, 1.0)):
+        chosen.learn(state, Label(str(n), value, (n + 5) * S))
+    # at 6.5 the events 0 and 1 are old enough; at 9 also 2 and 3, whose label is known by 8
+    assert [chosen.read(state, event("x", at)).tolist() for at in (5.5, 6.5, 7.5, 9)] == [
+        [1.0], [0.0], [1.0], [2.0],
+    ]  # fmt: skip
+    # at 17.5 the window begins behind event 2
+    assert chosen.read(state, event("x", 17.5)).tolist() == [1.0]
+    chosen.learn(state, Label("2", 0.0, 7 * S))  # corrected
+    assert chosen.read(state, event("x", 9)).tolist() == [1.0]
 
 
 def test_neighbours_count_once_each() -> None:

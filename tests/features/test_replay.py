@@ -18,8 +18,10 @@ from promise.features.declare import (
     IsNight,
     Last,
     Log,
+    Max,
     Mean,
     NeighbourRate,
+    PositiveStreak,
     Rate,
     Ratio,
     Recency,
@@ -39,6 +41,7 @@ SECOND = 1_000_000
 
 WINDOWS = (
     Count("5s"), Count("20s"), Sum("amount", "5s"), Mean("amount", "20s"), Mean("score", "9s"),
+    Max("amount", "20s"), Max("score", "9s", cap=2), Max("amount", "5s"),
     Distinct("other", "20s"), Distinct("device", "20s", cap=2), Recency("9s"), Last("amount", "9s"),
     Streak("amount", below=5.0, window="20s"), Streak("amount", above=1.0, below=9.0, window="5s"),
     Ratio(Count("5s"), Count("20s")), Ratio(Value("amount"), Mean("amount", "20s")),
@@ -50,6 +53,8 @@ LABELS = (
     Rate("label", "20s", delay="3s"),
     NeighbourRate("entity", "10s", delay="3s", prior=0.2, smoothing=1.0),
     NeighbourRate("entity", "20s", delay="2s", cap=2),
+    PositiveStreak("10s", delay="3s"),
+    PositiveStreak("20s", delay="1s"),
 )
 STATELESS = (Value("amount"), Log("amount"), Hour(), Weekday(3), IsNight(22, 6, -5))
 

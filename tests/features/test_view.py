@@ -12,8 +12,10 @@ from promise.features.declare import (
     Hour,
     IsNight,
     Last,
+    Max,
     Mean,
     NeighbourRate,
+    PositiveStreak,
     Rate,
     Ratio,
     Recency,
@@ -41,6 +43,8 @@ from promise.features.windows import duration_us
         lambda: Last("label"),
         lambda: Value("label"),
         lambda: Distinct("label", "30d"),
+        lambda: Max("label", "30d"),
+        lambda: PositiveStreak("30d", delay="0s"),
         lambda: Streak("label", above=0.5),
     ],
 )
@@ -60,6 +64,8 @@ def test_values_out_of_range_are_refused() -> None:
         lambda: Count("0s"),
         lambda: Streak("amount"),
         lambda: Distinct("other", "1d", cap=0),
+        lambda: Max("amount", "1d", cap=0),
+        lambda: PositiveStreak("0d", "1d"),
         lambda: Rate("label", "1d", "1d", prior=2.0),
         lambda: Rate("label", "1d", "1d", smoothing=-1.0),
         lambda: FeatureView("v", ("entity",), (Count("1d"),), max_events=0),
@@ -94,7 +100,7 @@ def test_every_kind_of_feature_survives_json() -> None:
         Count("1d"), Sum("amount", "1d"), Mean("amount", "1d"), Rate("label", "1d", "7d", 0.1, 3.0),
         Distinct("other", "1d", 9), Recency(), Streak("amount", below=2.5), Last("amount"),
         NeighbourRate("other", "1d", "7d"), Value("amount"), Hour(2), IsNight(22, 6),
-        Ratio(Count("1d"), Count("7d")),
+        Ratio(Count("1d"), Count("7d")), Max("amount", "1d", 9), PositiveStreak("1d", "7d"),
     )  # fmt: skip
     view = FeatureView("v", ("entity", "other"), features, version=3)
     assert FeatureView.from_json(view.to_json()) == view
@@ -122,7 +128,7 @@ def test_bad_events_are_refused_at_the_door() -> None:
         Event("e", 0, {}, fields={"x": "y"}).number("x")
     with pytest.raises(DataError, match="is the number"):
         Event("e", 0, {}, fields={"x": 1.0}).text("x")
-    with pytest.raises(DataError, match="9 s in the future"):
+    with pytest.raises(DataError, match="9s in the future"):
         refuse_future(Event("e", 10_000_000, {}), 1_000_000, 5_000_000)
     with pytest.raises(DataError, match="no event and no label"):
         unpacked(b"\x00")

@@ -15,8 +15,10 @@ from promise.features.declare import (
     IsNight,
     Last,
     Log,
+    Max,
     Mean,
     NeighbourRate,
+    PositiveStreak,
     Rate,
     Ratio,
     Recency,
@@ -34,6 +36,7 @@ HOUR = 3_600_000_000
 FEATURES = (
     Value("amount"), Log("items"), Hour(3), Weekday(), IsNight(22, 6, 1),
     Count("1h"), Count("1d"), Sum("amount", "1d"), Mean("amount", "2d"), Mean("items", "1d"),
+    Max("amount", "1d"), Max("items", "1h"), PositiveStreak("2d", "1h"),
     Distinct("other", "1d"), Recency("1d"), Last("amount", "2d"),
     Last("items", "1h"), Streak("amount", below=30.0), Streak("amount", above=5.0, window="1d"),
     Rate("items", "1d"), Rate("label", "1d", "1h", 0.1, 5.0), Rate("label", "2d", "1d"),
@@ -44,7 +47,7 @@ FEATURES = (
 OTHERS = (
     Rate("items", "1d", prior=0.5, smoothing=2.0), Rate("label", "1d", "2h", unlabelled="negative"),
     NeighbourRate("other", "2d", "1h", cap=2), Distinct("other", "2d", cap=3),
-)  # fmt: skip
+    Max("amount", "2d", cap=3), PositiveStreak("1d", "2h"), )  # fmt: skip
 
 
 def kernel_of(**bounds: Any) -> Kernel:

@@ -7,8 +7,6 @@ whole numbers, so that sums are exact in any order.
 
 from __future__ import annotations
 
-from typing import Literal
-
 from promise.errors import ConfigError
 from promise.features.declared import (
     LABEL,
@@ -16,14 +14,15 @@ from promise.features.declared import (
     refuse_cap,
     refuse_empty,
     refuse_label,
-    refuse_smoothing,
 )
+from promise.features.of_labels import NeighbourRate, OfLabels, PositiveStreak, Rate
 from promise.features.stateless import Hour, IsNight, Log, Value, Weekday
 from promise.features.windows import duration_us
 
 __all__ = [
-    "LABEL", "STATELESS", "Count", "Distinct", "Feature", "Hour", "IsNight", "Last", "Log", "Mean",
-    "NeighbourRate", "Plain", "Rate", "Ratio", "Recency", "Streak", "Sum", "Value", "Weekday",
+    "LABEL", "STATELESS", "Count", "Distinct", "Feature", "Hour", "IsNight", "Last", "Log", "Max",
+    "Mean", "NeighbourRate", "OfLabels", "Plain", "PositiveStreak", "Rate", "Ratio", "Recency",
+    "Streak", "Sum", "Value", "Weekday",
 ]  # fmt: skip
 
 
@@ -58,53 +57,24 @@ class Mean(Declared, frozen=True):
         refuse_label(self.field, "Mean")
 
 
-class Rate(Declared, frozen=True):
-    """Share of positives, (positives + prior × smoothing) / (known + smoothing).
-
-    The window is [t − delay − w, t − delay). For `label` only labels that came in before and have
-    `known_at` ≤ t are seen; for other fields a number above 0 is a positive.
+class Max(Declared, frozen=True):
+    """Largest number of the window's events that have it; missing where none has.
 
     Parameters
     ----------
-    delay
-        How long labels need. A label has to have one: without, its window could include the
-        current row.
-    prior, smoothing
-        The rate that an unknown entity has, and how many events it weighs. With smoothing 0 the
-        rate of an unknown entity is missing.
-    unlabelled
-        `"left_out"` counts known labels only; `"negative"` takes events of the window whose label
-        is not known for negatives (where only positives are ever reported).
-
-    Raises
-    ------
-    ConfigError
-        When a label has no delay, or a number is out of its range.
-
-    Examples
-    --------
-    >>> Rate("label", "30d")
-    Traceback (most recent call last):
-    ...
-    promise.errors.ConfigError: Rate('label', '30d') could include the current row: give the time \
-that labels need, like delay='7d'
+    cap
+        Exact while the window holds at most so many events; in a fuller window only its newest
+        `cap` events are looked at, so that a hot entity costs no more than this.
     """
 
     field: str
     window: str
-    delay: str = "0s"
-    prior: float = 0.0
-    smoothing: float = 0.0
-    unlabelled: Literal["left_out", "negative"] = "left_out"
+    cap: int = 256
 
     def __post_init__(self) -> None:
         refuse_empty(self.window)
-        if self.field == LABEL and duration_us(self.delay) == 0:
-            raise ConfigError(
-                f"Rate('label', {self.window!r}) could include the current row: give the time "
-                "that labels need, like delay='7d'"
-            )
-        refuse_smoothing(self.prior, self.smoothing)
+        refuse_label(self.field, "Max")
+        refuse_cap(self.cap)
 
 
 class Distinct(Declared, frozen=True):
@@ -170,41 +140,9 @@ class Last(Declared, frozen=True):
         refuse_label(self.field, "Last")
 
 
-class NeighbourRate(Declared, frozen=True):
-    """Share of this node's counterparts that turned out positive here, smoothed like `Rate`.
-
-    Each counterpart counts once, however many events it had: one that fell to fraud on this
-    device makes one positive neighbour. The window is [t − delay − w, t − delay).
-
-    Parameters
-    ----------
-    field
-        The role of the counterparts, like `entity` for a device.
-    cap
-        Bounded fan-out: only the window's newest `cap` known labels are looked at.
-    """
-
-    field: str
-    window: str
-    delay: str
-    prior: float = 0.0
-    smoothing: float = 0.0
-    cap: int = 256
-
-    def __post_init__(self) -> None:
-        refuse_empty(self.window)
-        refuse_cap(self.cap)
-        if duration_us(self.delay) == 0:
-            raise ConfigError(
-                f"NeighbourRate({self.field!r}) could include the current row: give the time "
-                "that labels need, like delay='7d'"
-            )
-        refuse_smoothing(self.prior, self.smoothing)
-
-
 Plain = (
-    Count | Sum | Mean | Rate | Distinct | Recency | Streak | Last | NeighbourRate
-    | Value | Log | Hour | Weekday | IsNight
+    Count | Sum | Mean | Max | Rate | Distinct | Recency | Streak | Last | NeighbourRate
+    | PositiveStreak | Value | Log | Hour | Weekday | IsNight
 )  # fmt: skip
 """Features that are no function of others."""
 
@@ -256,14 +194,12 @@ def reach_us(feature: Feature) -> int:
 
 def delay_us(feature: Plain) -> int:
     """Return by how much the feature's window ends before t."""
-    return duration_us(feature.delay) if isinstance(feature, Rate | NeighbourRate) else 0
+    return duration_us(feature.delay) if isinstance(feature, Rate | OfLabels) else 0
 
 
 def needs_labels(feature: Plain) -> bool:
     """Whether the feature reads labels."""
-    return isinstance(feature, NeighbourRate) or (
-        isinstance(feature, Rate) and feature.field == LABEL
-    )
+    return isinstance(feature, OfLabels) or (isinstance(feature, Rate) and feature.field == LABEL)
 
 
 def holds(feature: Streak, value: float) -> bool:
@@ -272,7 +208,11 @@ def holds(feature: Streak, value: float) -> bool:
     return above and (feature.below is None or value < feature.below)
 
 
-_NAMES = {"NeighbourRate": "neighbour_rate", "IsNight": "is_night"}
+_NAMES = {
+    "IsNight": "is_night",
+    "NeighbourRate": "neighbour_rate",
+    "PositiveStreak": "positive_streak",
+}
 
 
 def _bounds(feature: Streak) -> tuple[tuple[str, float | None], ...]:

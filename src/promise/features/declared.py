@@ -37,6 +37,14 @@ def refuse_cap(cap: int) -> None:
         raise ConfigError(f"cap is {cap}; expected 1 to 4096")
 
 
+def refuse_undelayed(delay: str, what: str) -> None:
+    """Refuse a window of labels that could include the current row."""
+    if duration_us(delay) == 0:
+        raise ConfigError(
+            f"{what} could include the current row: give the time that labels need, like delay='7d'"
+        )
+
+
 def refuse_smoothing(prior: float, smoothing: float) -> None:
     """Refuse a prior that is no share, or a negative weight of it."""
     if not 0 <= prior <= 1 or not 0 <= smoothing < math.inf:

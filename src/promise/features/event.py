@@ -9,6 +9,7 @@ from math import isfinite
 import msgspec
 
 from promise.errors import DataError
+from promise.features.windows import duration_text
 
 LARGEST = 1e11  # amounts beyond this are no amounts, and would overflow exact sums
 LATEST_US = 1 << 60  # far beyond the year 30000
@@ -177,8 +178,9 @@ def refuse_future(event: Event, now_us: int, skew_us: int) -> None:
     ahead_us = event.at - now_us
     if ahead_us > skew_us:
         raise DataError(
-            f"event {event.id!r} lies {ahead_us / 1e6:g} s in the future, more than the allowed "
-            f"{skew_us / 1e6:g} s; correct the sender's clock or its unit (microseconds)"
+            f"event {event.id!r} lies {duration_text(ahead_us)} in the future, more than the "
+            f"allowed {duration_text(skew_us)}; correct the sender's clock or its unit "
+            "(microseconds)"
         )
 
 

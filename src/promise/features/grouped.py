@@ -172,6 +172,34 @@ def distinct(slices: Slices, before: Ints, counted: Truth) -> Ints:
     return np.cumsum(steps)[:-1].astype(np.int64)
 
 
+def largest(values: Ints, slices: Slices, nothing: int) -> Ints:
+    """Return the largest value of each slice; `nothing` where it is empty.
+
+    Two stretches whose length is a power of two cover any slice. The largest of each stretch of
+    one length come from those of half the length, so one array at a time is enough.
+
+    Examples
+    --------
+    >>> slices = np.array([0, 0, 1, 3]), np.array([0, 2, 4, 4])
+    >>> largest(np.array([5, 7, 2, 4]), slices, -1).tolist()
+    [-1, 7, 7, 4]
+    """
+    lo, hi = slices
+    out = np.full(len(lo), nothing, np.int64)
+    length = hi - lo
+    stretch, most = 1, values
+    while (
+        len(rows := np.flatnonzero((length >= stretch) & (length < 2 * stretch)))
+        or (length >= 2 * stretch).any()
+    ):
+        out[rows] = np.maximum(most[lo[rows]], most[hi[rows] - stretch])
+        if 2 * stretch > len(values):
+            break
+        most = np.maximum(most[:-stretch], most[stretch:])
+        stretch *= 2
+    return out
+
+
 def running(values: NDArray[np.generic]) -> Ints:
     """Return running sums with a leading 0, int64 (n + 1,)."""
     sums = np.zeros(len(values) + 1, np.int64)

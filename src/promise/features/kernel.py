@@ -24,6 +24,7 @@ from promise.features.declare import (
     LABEL,
     Distinct,
     Last,
+    Max,
     Mean,
     NeighbourRate,
     Plain,
@@ -222,7 +223,7 @@ class Kernel:
 def _layout(plain: Sequence[Plain], views: Sequence[FeatureView]) -> Layout:
     shares = [f.field for f in plain if isinstance(f, Rate) and f.field != LABEL]
     streaks = [f for f in plain if isinstance(f, Streak)]
-    summed = [f.field for f in plain if isinstance(f, Sum | Mean | Last | Streak)]
+    summed = [f.field for f in plain if isinstance(f, Sum | Mean | Max | Last | Streak)]
     numbers = tuple(dict.fromkeys([*summed, *shares]))
     fans = [f.field for f in plain if isinstance(f, NeighbourRate)]
     counted = [f.field for f in plain if isinstance(f, Distinct)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from math import nan
 
 from promise.features.declare import (
@@ -15,9 +16,12 @@ from promise.features.declare import (
     IsNight,
     Last,
     Log,
+    Max,
     Mean,
     NeighbourRate,
+    OfLabels,
     Plain,
+    PositiveStreak,
     Rate,
     Recency,
     Streak,
@@ -104,7 +108,7 @@ def counts_events(feature: Plain) -> bool:
     """Whether the feature reads a window over all events."""
     if isinstance(feature, Rate):
         return feature.field != LABEL or feature.unlabelled == "negative"
-    return reach_us(feature) > 0 and not isinstance(feature, NeighbourRate)
+    return reach_us(feature) > 0 and not isinstance(feature, OfLabels)
 
 
 def _picked(ring: Ring, at: int, base: int, span: Span) -> Picked:
@@ -128,6 +132,8 @@ def reader(feature: Plain, layout: Layout, spans: Spans) -> Reader:
             return _neighbour_rate(feature, layout, spans)
         case Rate(field="label"):
             return _label_rate(feature, spans)
+        case PositiveStreak():
+            return _positive_streak(spans.labels.index(span_of(feature)))
         case _:
             return _of_window(feature, layout, spans.events.index(span_of(feature)))
 
@@ -154,6 +160,8 @@ def _of_window(feature: Plain, layout: Layout, w: int) -> Reader:
             return _sum(layout.numbers.index(field), w)
         case Mean(field=field):
             return _mean(layout.numbers.index(field), w)
+        case Max(field=field, cap=cap):
+            return _max(layout.numbers.index(field), w, cap)
         case Distinct(field=field, cap=cap):
             return _distinct(layout.texts.index(field), w, cap)
         case Recency():
@@ -186,6 +194,16 @@ def _mean(slot: int, w: int) -> Reader:
         if not present:
             return nan
         return float(ring.sums[slot][hi] - ring.sums[slot][lo]) / SCALE / present
+
+    return read
+
+
+def _max(slot: int, w: int, cap: int) -> Reader:
+    def read(ring: Ring, frame: Frame) -> float:
+        hi = frame.hi[w]
+        # what is missing is below every number
+        most = max(ring.numbers[slot][max(frame.lo[w], hi - cap) : hi], default=MISSING)
+        return nan if most == MISSING else most / SCALE
 
     return read
 
@@ -257,6 +275,14 @@ def _neighbour_rate(feature: NeighbourRate, layout: Layout, spans: Spans) -> Rea
         known = {counterparts[place] for place in picked}
         fell = {counterparts[place] for place in picked if positive[place]}
         return _smooth(feature, len(fell) - (None in fell), len(known) - (None in known))
+
+    return read
+
+
+def _positive_streak(w: int) -> Reader:
+    def read(ring: Ring, frame: Frame) -> float:
+        run = takewhile(ring.positive.__getitem__, reversed(frame.labels[w]))
+        return float(sum(1 for _ in run))
 
     return read
 

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from promise.features.grouped import Groups, Ints, Times
 from promise.features.history import Coded, History
 from promise.features.kernel import Kernel
+from promise.features.known import Known
 from promise.features.ring import Ring
 from promise.features.sets import FeatureSet
-from promise.features.sweep import Known, Sweep
+from promise.features.sweep import Sweep
 
 Matrix = NDArray[np.float64]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,11 @@ from promise.features.declare import (
     IsNight,
     Last,
     Log,
+    Max,
     Mean,
     NeighbourRate,
     Plain,
+    PositiveStreak,
     Rate,
     Recency,
     Streak,
@@ -26,69 +27,23 @@ from promise.features.declare import (
     Value,
     Weekday,
 )
-from promise.features.grouped import Groups, Ints, Slices, Truth, distinct, previous, running
+from promise.features.grouped import (
+    Groups,
+    Ints,
+    Slices,
+    distinct,
+    largest,
+    previous,
+    running,
+)
 from promise.features.history import History
+from promise.features.known import Known
 from promise.features.readers import Span, span_of
 from promise.features.ring import MISSING, SCALE
 from promise.features.stateless import signed_log
 from promise.features.windows import DAY_US, HOUR_US
 
 Column = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Known:
-    """Labels sorted by entity and event.
-
-    Parameters
-    ----------
-    events
-        Sorted place of each label's event, non-decreasing.
-    seen
-        Sorted place of the entity's first event that sees the label.
-    positive
-        Which labels are positives.
-    """
-
-    events: Ints
-    seen: Ints
-    positive: Truth
-
-    @classmethod
-    def none(cls) -> Known:
-        """Return no labels."""
-        nothing = np.zeros(0, np.int64)
-        return cls(nothing, nothing, nothing > 0)
-
-    @classmethod
-    def of(cls, history: History, groups: Groups) -> Known:
-        """Place the labels of these groups' events."""
-        labels, times = history.labels, groups.times
-        place_of = np.full(len(history), -1, np.int64)
-        place_of[groups.rows] = groups.places
-        # the labels of a duplicate are those of the event
-        rows = history.first[labels.rows]
-        events = place_of[rows]
-        use = np.flatnonzero((events >= 0) & (labels.after > rows))
-        use = use[np.argsort(events[use], kind="stable")]
-        events, after = events[use], labels.after[use]
-        segment = groups.segment[events]
-        known = segment * times.span + times.rank(labels.known_at[use])
-        seen = np.searchsorted(groups.keys, known).astype(np.int64)
-        behind = np.flatnonzero(after > rows[use] + 1)  # the others came right behind their event
-        if len(behind):
-            length = len(history) + 1
-            arrivals = groups.segment * length + groups.rows
-            came = np.searchsorted(arrivals, segment[behind] * length + after[behind])
-            seen[behind] = np.maximum(seen[behind], came)
-        return cls(events, seen, labels.values[use] > 0)
-
-    def disordered(self, groups: Groups) -> Ints:
-        """Return the entities whose labels became known out of order, or repeat."""
-        segment = groups.segment[self.events]
-        same = segment[1:] == segment[:-1]
-        back = (self.seen[1:] < self.seen[:-1]) | (self.events[1:] == self.events[:-1])
-        return np.unique(segment[1:][same & back])
 
 
 class Sweep:
@@ -132,6 +87,8 @@ class Sweep:
                 return self._neighbour_rate(feature)
             case Rate(field="label"):
                 return self._label_rate(feature)
+            case PositiveStreak():
+                return self._positive_streak(self._label_window(span_of(feature)))
             case _:
                 return self._of_window(feature, self._window(span_of(feature)))
 
@@ -146,6 +103,9 @@ class Sweep:
                 present = self._within(self._present(field), window)
                 total = self._within(self._sums(field), window).astype(np.float64) / SCALE
                 return _over(total, present.astype(np.float64))
+            case Max(field=field, cap=cap):
+                most = largest(self._whole(field), (np.maximum(lo, hi - cap), hi), MISSING)
+                return np.where(most == MISSING, np.nan, most / SCALE)
             case Distinct(field=field, cap=cap):
                 codes, before = self._codes(field)
                 slices = (np.maximum(lo, hi - cap), hi)
@@ -192,6 +152,14 @@ class Sweep:
         before = np.full(len(events), -1, np.int64)
         before[fell] = np.where(last >= 0, fell[last], -1) if len(fell) else last
         return _smooth(feature, distinct(slices, before, positive & (labelled >= 0)), known)
+
+    def _positive_streak(self, window: Slices) -> Column:
+        lo, hi = window
+        negative = np.flatnonzero(~self._known.positive)
+        places = np.concatenate([[-1], negative])  # of the last negative before each end
+        broken = places[np.searchsorted(negative, hi)]
+        run: Column = (hi - np.maximum(broken + 1, lo)).astype(np.float64)
+        return run
 
     def _window(self, span: Span) -> Slices:
         """Return where each event's window begins and ends among the sorted events."""

@@ -15,7 +15,7 @@ from promise.features.declare import (
     name_of,
     reach_us,
 )
-from promise.features.windows import duration_us
+from promise.features.windows import duration_text, duration_us
 
 MOST_EVENTS = 8192  # with amounts below 1e11 in steps of 0.0001 a sum then stays within int64
 
@@ -89,7 +89,7 @@ class FeatureView(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         longest_us = reach_us(feature)
         if self.retention is not None and longest_us > duration_us(self.retention):
             raise ConfigError(
-                f"view {self.name!r}: {name_of(feature)} looks back {longest_us / 1e6:g} s, "
+                f"view {self.name!r}: {name_of(feature)} looks back {duration_text(longest_us)}, "
                 f"longer than the retention of {self.retention}; lengthen it or shorten the window"
             )
 

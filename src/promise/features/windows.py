@@ -43,3 +43,19 @@ def duration_us(text: str) -> int:
             f"{text!r} is no duration: write a whole number and s, m, h, d or w, like '30m' or '7d'"
         )
     return sum(int(number) * _UNITS_US[unit] for number, unit in parts)
+
+
+def duration_text(us: int) -> str:
+    """Write a duration as people do, by its two largest units.
+
+    Examples
+    --------
+    >>> duration_text(2 * DAY_US + 5 * HOUR_US + 1), duration_text(9_000_000), duration_text(10)
+    ('2d5h', '9s', '0s')
+    """
+    parts, left = [], us
+    for unit in "dhms":
+        number, left = divmod(left, _UNITS_US[unit])
+        if number:
+            parts.append(f"{number}{unit}")
+    return "".join(parts[:2]) or "0s"

@@ -24,9 +24,12 @@ from promise.features.declare import (
     IsNight,
     Last,
     Log,
+    Max,
     Mean,
     NeighbourRate,
+    OfLabels,
     Plain,
+    PositiveStreak,
     Rate,
     Recency,
     Streak,
@@ -135,7 +138,7 @@ def _lines(i: int, feature: Plain, layout: Layout, spans: Spans) -> Iterator[str
     match feature:
         case Value() | Log() | Hour() | Weekday() | IsNight():
             yield from _of_event(i, feature)
-        case NeighbourRate() | Rate(field="label"):
+        case NeighbourRate() | PositiveStreak() | Rate(field="label"):
             yield from _of_labels(i, feature, layout, spans)
         case Rate(field=field):
             w, slot = spans.events.index(span_of(feature)), layout.numbers.index(field)
@@ -175,6 +178,10 @@ def _of_window(i: int, feature: Plain, layout: Layout, w: int) -> Iterator[str]:
             slot = layout.numbers.index(field)
             yield f"k = p{slot}[{hi}] - p{slot}[{lo}]"
             yield f"v{i} = (s{slot}[{hi}] - s{slot}[{lo}]) / {SCALE} / k if k else nan"
+        case Max(field=field, cap=cap):
+            numbers = f"ring.numbers[{layout.numbers.index(field)}]"
+            yield f"x = max({numbers}[max({lo}, {hi} - {cap}) : {hi}], default=MISSING)"
+            yield f"v{i} = nan if x == MISSING else x / {SCALE}"
         case Distinct(field=field, cap=cap):
             texts = f"ring.texts[{layout.texts.index(field)}]"
             yield f"s = set({texts}[max({lo}, {hi} - {cap}) : {hi}])"
@@ -192,10 +199,13 @@ def _of_window(i: int, feature: Plain, layout: Layout, w: int) -> Iterator[str]:
             raise TypeError(f"no lines for {feature!r}")
 
 
-def _of_labels(
-    i: int, feature: Rate | NeighbourRate, layout: Layout, spans: Spans
-) -> Iterator[str]:
+def _of_labels(i: int, feature: Rate | OfLabels, layout: Layout, spans: Spans) -> Iterator[str]:
     w = spans.labels.index(span_of(feature))
+    if isinstance(feature, PositiveStreak):
+        yield f"p = b{w}"
+        yield f"while p > a{w} and ring.positive[p - 1]: p -= 1"
+        yield f"v{i} = float(b{w} - p)"
+        return
     if isinstance(feature, NeighbourRate):
         fan = layout.fans.index(layout.texts.index(feature.field))
         yield f"fan, start = ring.fans[{fan}], max(a{w}, b{w} - {feature.cap})"

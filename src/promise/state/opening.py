@@ -76,12 +76,13 @@ def _open_postgres(url: sa.URL, wait_s: float) -> sa.Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
         left_s = patience_s(wait_s)
-        bound = "DEFAULT" if left_s == wait_s else str(max(1, int(left_s * 1000)))
+        # in tenths of a second: the next reader with the same patience need not say it again
+        bound = "DEFAULT" if left_s == wait_s else str(max(1, math.ceil(left_s * 10)) * 100)
         if bound == connection.info.get(_WAIT, "DEFAULT"):
             return
         scope = "SESSION" if _is_reading(connection) else "LOCAL"
-        for setting in ("lock_timeout", "statement_timeout"):
-            connection.exec_driver_sql(f"SET {scope} {setting} TO {bound}")
+        settings = ("lock_timeout", "statement_timeout")
+        connection.exec_driver_sql("; ".join(f"SET {scope} {one} TO {bound}" for one in settings))
         if scope == "SESSION":
             connection.info[_WAIT] = bound
 
@@ -109,14 +110,19 @@ def _open_sqlite(url: sa.URL, wait_s: float) -> sa.Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        wait_ms = int(patience_s(wait_s) * 1000)
-        if wait_ms != connection.info[_WAIT]:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={wait_ms}")
-            connection.info[_WAIT] = wait_ms
+        bound_wait(connection.connection.driver_connection, connection.info, wait_s)
         if not _is_reading(connection):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def bound_wait(raw: Any, info: dict[Any, Any], wait_s: float) -> None:
+    """Let a connection of SQLite wait for other writers as long as may be waited now."""
+    wait_ms = int(patience_s(wait_s) * 1000)
+    if wait_ms != info[_WAIT]:
+        raw.execute(f"PRAGMA busy_timeout={wait_ms}")
+        info[_WAIT] = wait_ms
 
 
 def _is_reading(connection: sa.Connection) -> bool:

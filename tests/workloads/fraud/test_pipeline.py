@@ -33,6 +33,7 @@ from promise.training.train import train_version
 from promise.workloads.fraud import streaming
 from promise.workloads.fraud.contents import GATE
 from promise.workloads.fraud.pipeline import train_fraud
+from promise.workloads.fraud.views import VERSION
 
 
 def train(data: Any, order: Order, **changed: Any) -> Outcome:
@@ -67,7 +68,7 @@ def test_a_saved_version_answers_alike_and_names_its_views(
     loaded = load_pipeline(tmp_path)
     assert golden_difference(loaded, tmp_path) == 0.0
     manifest = read_manifest(tmp_path)
-    assert manifest["views"]["entity"] == 1
+    assert manifest["views"]["entity"] == VERSION
     assert manifest["lineage"]["roles"]["entity"] == "card"
     assert loaded.task == outcome.pipeline.task
     assert recipe_of(tmp_path)["columns"]["other"] == "shop"

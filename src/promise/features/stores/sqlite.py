@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from promise.clock import Clock, SystemClock
@@ -17,6 +18,7 @@ from promise.features.store import Entry, Held, Lifetimes, Reach
 from promise.features.stores.answers import checked, checked_keys, duplicate, held
 from promise.features.stores.batches import BATCH, batches
 from promise.features.stores.frames import framed, joined, unframed
+from promise.features.stores.sqlite_writes import written
 from promise.state.database import Database, Migrations
 
 FEATURE_STATE = Migrations(
@@ -40,9 +42,10 @@ FEATURE_STATE = Migrations(
 )
 """An entity's row is its snapshot and framed tail; an event's row tells the versions it gave."""
 
+_json = msgspec.json.Encoder().encode
 _IMPORTED = 5_000  # entities in one transaction: each costs a commit
 
-# these and imports go by the driver itself: SQLAlchemy would be most of what they cost
+# what changes state goes by the driver itself: SQLAlchemy would be most of what it costs
 _KNOWN = "SELECT given FROM feature_events WHERE event_id = :id AND seen_us > :after"
 # past its lifetime an entity starts anew, one version further, so that no compaction under way
 # and no cached vector of its former life fits it
@@ -66,10 +69,11 @@ _READ = sa.text(
 _VERSIONS = sa.text(
     "SELECT key, version FROM feature_entities WHERE key IN :keys AND until_us > :now"
 ).bindparams(sa.bindparam("keys", expanding=True))
-_ONE = sa.text(
-    "SELECT base, version, tail FROM feature_entities WHERE key = :key AND until_us > :now"
+_ONE = (
+    "SELECT base, version, snapshot, tail FROM feature_entities "
+    "WHERE key = :key AND until_us > :now"
 )
-_COMPACT = sa.text(
+_COMPACT = (
     "UPDATE feature_entities SET base = :version, snapshot = :snapshot, tail = :tail "
     "WHERE key = :key"
 )
@@ -131,40 +135,47 @@ class SQLiteStore:
         if not distinct:
             return []
         frame = framed(payload)
-        found = self.database.run(lambda c: self._exchange(c, event_id, at, distinct, frame))
-        return [found[key] for key in keys]
+        found = written(
+            self.database, lambda cursor: self._exchange(cursor, event_id, at, distinct, frame)
+        )
+        before = {
+            key: row if isinstance(row, Held) else held(row[0], row[1], unframed(row[2]))
+            for key, row in found.items()
+        }
+        return [before[key] for key in keys]
 
     def _exchange(
-        self, connection: sa.Connection, event_id: str, at: int, keys: list[str], frame: bytes
-    ) -> dict[str, Held]:
+        self, cursor: sqlite3.Cursor, event_id: str, at: int, keys: list[str], frame: bytes
+    ) -> dict[str, Held | _Before]:
+        """Return what each held before, unread yet: other writers wait until this returns."""
         now = self._now_us()
         after = now - self.lifetimes.remember_us
-        with _driver(connection) as cursor:
-            known = cursor.execute(_KNOWN, {"id": event_id, "after": after}).fetchone()
-            if known is not None:
-                return _as_before(json.loads(known[0]), keys, _rows(connection, keys, now))
-            values = {"now": now, "frame": frame, "until": self.lifetimes.until_us(at, now)}
-            before, given = {}, {}
-            for key in keys:
-                row = cursor.execute(_APPEND, {"key": key, **values}).fetchone()
-                base, given[key], snapshot, tail = row
-                before[key] = held(base, snapshot, unframed(tail[: -len(frame)]))
-            cursor.execute(_NOTE, {"id": event_id, "given": json.dumps(given), "now": now})
+        known = cursor.execute(_KNOWN, {"id": event_id, "after": after}).fetchone()
+        if known is not None:
+            return _as_before(cursor, json.loads(known[0]), keys, now)
+        values = {"now": now, "frame": frame, "until": self.lifetimes.until_us(at, now)}
+        before: dict[str, Held | _Before] = {}
+        given = {}
+        for key in keys:
+            values["key"] = key
+            base, given[key], snapshot, tail = cursor.execute(_APPEND, values).fetchone()
+            before[key] = (base, snapshot, tail[: -len(frame)])
+        cursor.execute(_NOTE, {"id": event_id, "given": _json(given).decode(), "now": now})
         return before
 
     def compact(self, key: str, expected_version: int, snapshot: bytes) -> bool:
         """Put a snapshot in the place of the events that it folds; say whether it was taken."""
 
-        def work(connection: sa.Connection) -> bool:
-            row = connection.execute(_ONE, {"key": key, "now": self._now_us()}).one_or_none()
-            if row is None or not row.base <= expected_version <= row.version:
+        def work(cursor: sqlite3.Cursor) -> bool:
+            row = cursor.execute(_ONE, {"key": key, "now": self._now_us()}).fetchone()
+            if row is None or not row[0] <= expected_version <= row[1]:
                 return False
-            tail = joined(unframed(row.tail)[expected_version - row.base :])
+            tail = joined(unframed(row[3])[expected_version - row[0] :])
             values = {"key": key, "version": expected_version, "snapshot": snapshot, "tail": tail}
-            connection.execute(_COMPACT, values)
+            cursor.execute(_COMPACT, values)
             return True
 
-        return self.database.run(work)
+        return written(self.database, work)
 
     def read(self, keys: Sequence[str]) -> list[Held]:
         """Return the present state of entities, writing nothing."""
@@ -211,10 +222,10 @@ class SQLiteStore:
         taken = 0
         for part in batches(entries, _IMPORTED):
             checked_keys([entry.key for entry in part])
-            taken += self.database.run(lambda c, part=part: self._import(c, part, replace))  # type: ignore[misc]
+            taken += written(self.database, partial(self._import, part=part, replace=replace))
         return taken
 
-    def _import(self, connection: sa.Connection, part: list[Entry], replace: bool) -> int:
+    def _import(self, cursor: sqlite3.Cursor, part: list[Entry], replace: bool) -> int:
         now = self._now_us()
         rows: list[dict[str, Any]] = [
             {
@@ -224,8 +235,7 @@ class SQLiteStore:
             }
             for entry in part
         ]  # fmt: skip
-        with _driver(connection) as cursor:
-            return int(cursor.executemany(_IMPORT, rows).rowcount)
+        return int(cursor.executemany(_IMPORT, rows).rowcount)
 
     def close(self) -> None:
         """Leave the database to its owner, who closes it."""
@@ -234,20 +244,9 @@ class SQLiteStore:
         return int(self.clock.now().timestamp() * 1e6)
 
 
-@contextlib.contextmanager
-def _driver(connection: sa.Connection) -> Iterator[sqlite3.Cursor]:
-    """Yield a cursor within the connection's transaction; its errors are SQLAlchemy's."""
-    driver: Any = connection.connection.driver_connection
-    cursor: sqlite3.Cursor = driver.cursor()
-    try:
-        yield cursor
-    except sqlite3.Error as error:
-        raise sa.exc.OperationalError("an exchange of event state", {}, error) from error
-    finally:
-        cursor.close()
-
-
 _Row = tuple[int, bytes | None, tuple[bytes, ...]]
+_Before = tuple[int, bytes | None, bytes]
+"""Base, snapshot and framed tail."""
 
 
 def _rows(connection: sa.Connection, keys: list[str], now: int) -> dict[str, _Row]:
@@ -258,6 +257,13 @@ def _rows(connection: sa.Connection, keys: list[str], now: int) -> dict[str, _Ro
     return found
 
 
-def _as_before(given: dict[str, int], keys: list[str], rows: dict[str, _Row]) -> dict[str, Held]:
+def _as_before(
+    cursor: sqlite3.Cursor, given: dict[str, int], keys: list[str], now: int
+) -> dict[str, Held | _Before]:
     """Return what was held before an event that is known, from the versions that it gave."""
-    return {key: duplicate(rows.get(key), given.get(key)) for key in keys}
+    found: dict[str, Held | _Before] = {}
+    for key in keys:
+        row = cursor.execute(_ONE, {"key": key, "now": now}).fetchone()
+        now_held = None if row is None else (row[0], row[2], unframed(row[3]))
+        found[key] = duplicate(now_held, given.get(key))
+    return found

@@ -16,8 +16,10 @@ from promise.features.declare import (
     IsNight,
     Last,
     Log,
+    Max,
     Mean,
     NeighbourRate,
+    PositiveStreak,
     Rate,
     Ratio,
     Recency,
@@ -114,6 +116,8 @@ def _words(feature: Feature, whose: str) -> str:
             return f"sum of {name}{whose} in {window}"
         case Mean(field=name, window=window):
             return f"mean {name}{whose} in {window}"
+        case Max(field=name, window=window):
+            return f"largest {name}{whose} in {window}"
         case Distinct(field=name, window=window):
             return f"different values of {name}{whose} in {window}"
         case Recency():
@@ -125,6 +129,8 @@ def _words(feature: Feature, whose: str) -> str:
         case Rate(field=name, window=window):
             share = "frauds" if name == "label" else name
             return f"share of {share}{whose} in {window}, as far as known by then"
+        case PositiveStreak():
+            return f"known frauds in a row{whose}"
         case NeighbourRate(field=name, window=window):
             return f"share of {name} with fraud{whose} in {window}, as far as known by then"
     raise TypeError(f"no words for {feature!r}")

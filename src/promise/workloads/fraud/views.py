@@ -12,9 +12,11 @@ from promise.features.declare import (
     IsNight,
     Last,
     Log,
+    Max,
     Mean,
     NeighbourRate,
     Plain,
+    PositiveStreak,
     Rate,
     Ratio,
     Recency,
@@ -29,7 +31,7 @@ from promise.features.keyed import ENTITIES, Keyed
 from promise.features.sets import FeatureSet
 from promise.features.view import FeatureView
 
-VERSION = 1
+VERSION = 2
 """Of all views here; it grows with every change of a declaration."""
 
 SMOOTHING = 10.0
@@ -37,6 +39,7 @@ SMOOTHING = 10.0
 
 WIDE = ("5m", "15m", "30m", "1h", "3h", "6h", "12h", "1d", "3d", "7d", "14d", "30d")
 _SMALL = 10.0  # a run of small amounts is how stolen cards are tried out
+_LARGEST = "7d"  # what a stolen card was drained by stands out against its month
 _LONG = ("1d", "3d", "7d", "14d", "30d")
 _NODES = ("device", "ip")
 _PLACES = ("user_agent", "location")
@@ -130,13 +133,14 @@ class _Declared:
         per_window: list[Feature] = []
         for window in WIDE:
             per_window += [Count(window), *self._money(window), *self._fan(counterpart, window)]
-        shorter = WIDE[:-1]
-        paces = [Ratio(Count(w), Count("30d")) for w in shorter]
-        drifts = [Ratio(Mean(AMOUNT, w), Mean(AMOUNT, "30d")) for w in shorter if self._has_amount]
-        rates = [self._rate(window) for window in _LONG]
+        paces = [Ratio(Count(w), Count("30d")) for w in WIDE[1:-1]]
+        drifts = [
+            Ratio(Mean(AMOUNT, w), Mean(AMOUNT, "30d")) for w in WIDE[2:-1] if self._has_amount
+        ]
+        rates = [*(self._rate(window) for window in _LONG), self._streak()]
         near: list[Feature] = [Recency("30d")]
         if self._has_amount:
-            near += [Last(AMOUNT), Streak(AMOUNT, below=_SMALL)]
+            near += [*self._peaks(), Last(AMOUNT), Streak(AMOUNT, below=_SMALL)]
         if role == "other" and counterpart in self._roles:
             near += [self._neighbours(counterpart, window) for window in _LONG]
         return (*per_window, *paces, *drifts, *rates, *near)
@@ -179,9 +183,9 @@ class _Declared:
     def _payer(self) -> tuple[Feature, ...]:
         found: list[Feature] = [Count(window) for window in ("10m", "1h", "1d", "7d", "30d")]
         if self._has_amount:
-            found += [Sum(AMOUNT, "1d"), *(Mean(AMOUNT, w) for w in ("1d", "7d", "30d"))]
-            found += [Ratio(Value(AMOUNT), Mean(AMOUNT, w)) for w in ("1d", "7d", "30d")]
-            found.append(Last(AMOUNT))
+            found += [Sum(AMOUNT, "1d"), *(Mean(AMOUNT, w) for w in ("7d", "30d"))]
+            found += [Ratio(Value(AMOUNT), Mean(AMOUNT, w)) for w in ("7d", "30d")]
+            found += [*self._peaks(), Ratio(Value(AMOUNT), Max(AMOUNT, _LARGEST))]
         if "other" in self._roles:
             found += [Distinct("other", "1d"), Distinct("other", "30d")]
         found += [Ratio(Count("1d"), Count("30d")), Recency("30d")]
@@ -192,8 +196,8 @@ class _Declared:
         if self._has_amount:
             found += [Mean(AMOUNT, "7d"), Ratio(Value(AMOUNT), Mean(AMOUNT, "30d"))]
         found += [Distinct("entity", "7d"), Ratio(Count("1d"), Count("30d")), Recency("30d")]
-        found += [self._rate(window) for window in ("1d", "7d", "14d", "30d")]
-        return (*found, self._neighbours("entity", "30d"))
+        found += [self._rate(window) for window in ("7d", "14d", "30d")]
+        return (*found, self._streak(), self._neighbours("entity", "30d"))
 
     def _money(self, window: str) -> tuple[Feature, ...]:
         if not self._has_amount:
@@ -206,6 +210,14 @@ class _Declared:
 
     def _rate(self, window: str) -> Plain:
         return Rate("label", window, self._delay, self._prior, SMOOTHING)
+
+    def _streak(self) -> Plain:
+        return PositiveStreak("30d", self._delay)
+
+    @staticmethod
+    def _peaks() -> tuple[Feature, ...]:
+        largest = Max(AMOUNT, _LARGEST)
+        return (largest, Ratio(largest, Mean(AMOUNT, "30d")))
 
     def _neighbours(self, counterpart: str, window: str) -> Plain:
         return NeighbourRate(counterpart, window, self._delay, self._prior, SMOOTHING)
