@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ class Desk:
     def answered(self, rows: list[tuple[str, str, float]], **more: Any) -> list[str]:
         """Log (id, action, amount) an hour apart, in a segment of their own."""
         self.slots += 1
-        log, ids = PredictionLog(self.home / "log", str(self.slots), clock=self.clock), []
+        slot = more.pop("slot", str(self.slots))
+        log, ids = PredictionLog(self.home / "log", slot, clock=self.clock), []
         for tx, action, eur in rows:
             self.clock.advance(3600)
             ids.append(log.new_id())
@@ -135,3 +137,19 @@ def test_other_answers_are_no_decisions(tmp_path: Path) -> None:
 
 def test_without_an_answer_there_is_nothing_to_tell(desk: Desk) -> None:
     assert desk.found() is None
+
+
+def test_it_says_whose_log_was_read(desk: Desk) -> None:
+    desk.answered([("a", "approve", 1.0)])
+    alone = desk.found()
+    assert alone is not None
+    assert (alone.machines, alone.elsewhere) == (1, False)
+    assert "1 decisions in this machine's log" in alone.sentences()[0]
+    apart = replace(alone, elsewhere=True)  # a database that other machines reach
+    assert "other machines decided is in their own logs" in apart.sentences()[1]
+    for slot in ("web-1.0", "web-1.1", "web-2.0"):
+        desk.answered([(slot, "approve", 1.0)], slot=slot)
+    shared = desk.found()
+    assert shared is not None
+    assert shared.to_json()["machines"] == 3
+    assert "in the log of 3 machines" in shared.sentences()[0]

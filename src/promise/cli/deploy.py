@@ -87,6 +87,7 @@ def status(
 ) -> None:
     """Say what is live and why, now or at a moment before, and whether promises are kept."""
     from promise.errors import ConfigError
+    from promise.monitoring.usage import usage
     from promise.retraining.standing import standing
     from promise.rollout.status import status as of_one
     from promise.rollout.status import statuses
@@ -103,11 +104,16 @@ def status(
     found = of_one(name, at)
     retraining = standing(name) if at is None else None
     if as_json:
-        told = {} if retraining is None else {"retraining": retraining.to_json()}
+        told: dict[str, Any] = {}
+        if retraining is not None:
+            used = usage(name, found.route.live).to_json()
+            told = {"usage": used, "retraining": retraining.to_json()}
         print_json(found.to_json() | told)
         return
     _show(found, past=at is not None)
     if retraining is not None:
+        if used_here := usage(name, found.route.live).sentence():
+            console().print(f"  {used_here}", markup=False)
         console().print(f"  {retraining.sentence()}", markup=False)
         if retraining.next_rung:
             console().print(f"  {retraining.next_rung}", markup=False)

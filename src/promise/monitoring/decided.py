@@ -64,6 +64,10 @@ class Decided:
         Known ones.
     known
         What the decisions with a label cost; None where no label is known.
+    machines
+        How many machines wrote the log that was read.
+    elsewhere
+        Whether other machines may have answered, whose log is not read here.
     """
 
     since: datetime
@@ -73,6 +77,8 @@ class Decided:
     cut: bool
     frauds: int
     known: Outcome | None
+    machines: int = 1
+    elsewhere: bool = False
 
     @property
     def n_rows(self) -> int:
@@ -92,6 +98,8 @@ class Decided:
             "until": to_text(self.until),
             "decisions": n,
             "cut": self.cut,
+            "machines": self.machines,
+            "elsewhere": self.elsewhere,
             "without_model": self.without_model,
             "approve_rate": self.counts[APPROVE] / n,
             "review_rate": self.counts[REVIEW] / n,
@@ -105,11 +113,19 @@ class Decided:
     def sentences(self) -> tuple[str, ...]:
         """Say it in words: what was decided, and what it was worth."""
         n, most = self.n_rows, "the newest " if self.cut else ""
+        whose = "this machine's log"
+        if self.machines > 1:
+            whose = f"the log of {self.machines} machines"
         lines = [
-            f"{most}{n:,} decisions in this machine's log since {self.since:%Y-%m-%d %H:%M} UTC: "
+            f"{most}{n:,} decisions in {whose} since {self.since:%Y-%m-%d %H:%M} UTC: "
             f"{self.counts[REVIEW] / n:.2%} to review ({self.counts[REVIEW] / self.days:,.1f} a "
             f"day), {self.counts[DECLINE] / n:.2%} declined"
         ]
+        if self.elsewhere:
+            lines.append(
+                "what other machines decided is in their own logs: run this there, or let all "
+                "write into one folder (PROMISE_RECORDS)"
+            )
         if self.without_model:
             lines.append(f"{self.without_model:,} of them were decided without a model")
         known = self.known
@@ -146,7 +162,7 @@ def decided(
     Parameters
     ----------
     folder
-        Of the prediction log of this machine.
+        Of the prediction log: this machine's, or one that several write into.
     version
         The live one.
     """
@@ -164,6 +180,7 @@ def decided(
     actions = np.array([codes[_action(line)] for line in rows])
     y = _truth(events, task.answer, labels, now)
     moments = [float(line["at"]) for line in rows]
+    machines = _machines(folder, version.name)
     counts = np.bincount(actions, minlength=len(codes))
     made = Decided(
         since=datetime.fromtimestamp(min(moments), UTC),
@@ -173,6 +190,8 @@ def decided(
         cut=cut,
         frauds=int((y == 1).sum()),
         known=None,
+        machines=machines,
+        elsewhere=machines == 1 and not labels.database.url.startswith("sqlite"),
     )
     known = np.flatnonzero(~np.isnan(y))
     if not len(known):
@@ -181,6 +200,11 @@ def decided(
     money = _money([rows[place]["row"] for place in known], task.request, policy)
     costs = policy.rule.costs if isinstance(policy.rule, Cheapest) else Costs()
     return replace(made, known=outcome(actions[known], y[known], money, costs, made.days))
+
+
+def _machines(folder: Path, model: str) -> int:
+    """Return how many machines wrote a model's log."""
+    return max(1, len({name.slot.partition(".")[0] for name, _ in segments(folder, model)}))
 
 
 def _newest(

@@ -39,7 +39,7 @@ class MemoryProbe:
     """
 
     def __init__(self, folder: Path, clock: Clock) -> None:
-        self._path = folder / WORKERS
+        self._folder = folder
         self._clock = clock
         self._measured_s: float | None = None
         self._last: MemorySample | None = None
@@ -49,7 +49,7 @@ class MemoryProbe:
         now_s = self._clock.monotonic()
         if self._measured_s is not None and now_s - self._measured_s < _EVERY_S:
             return None
-        pids = self._pids()
+        pids = worker_pids(self._folder)
         total = sum(pss_mb(pid) for pid in pids)
         if total == 0.0:
             return None
@@ -60,9 +60,11 @@ class MemoryProbe:
         self._last = MemorySample(minute, round(total, 1), len(pids))
         return self._last
 
-    def _pids(self) -> list[int]:
-        try:
-            data = json.loads(self._path.read_text(encoding="utf-8"))
-            return [int(pid) for pid in data["pids"]]
-        except (OSError, ValueError, KeyError, TypeError):
-            return []
+
+def worker_pids(folder: Path) -> list[int]:
+    """Return the workers that `workers.json` names; none where it cannot be read."""
+    try:
+        data = json.loads((folder / WORKERS).read_text(encoding="utf-8"))
+        return [int(pid) for pid in data["pids"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
