@@ -30,7 +30,13 @@ from promise.models.hashed import (
     counted,
     name_bytes,
 )
-from promise.models.hashed_growth import empty_model, frequent, grown
+from promise.models.hashed_growth import (
+    MOST_STRESS,
+    empty_model,
+    frequent,
+    grown,
+    stress_of,
+)
 
 SUFFIXES = pinned_suffixes()
 
@@ -81,6 +87,8 @@ def slow_learning(model: HashedLinear, batch: Batch, step: float, seed: int) -> 
         margins, scale = slow_margins(model, places)
         side = np.where(np.arange(k) == batch.codes[row], 1.0, -1.0)
         error = -side * np.maximum(1.0 - side * margins, 0.0)
+        if model.stress is not None:
+            error[batch.codes[row]] *= model.stress[batch.codes[row]]
         length = step * (1.0 - i / n)
         model.bias[:] -= length * BIAS_STEP * error
         for place in places:
@@ -99,6 +107,23 @@ def test_learning_takes_the_steps_of_the_formula() -> None:
     told = [softmax(slow_margins(slow, slow_terms(batch, i, slow))[0] / SHARP) for i in range(60)]
     np.testing.assert_allclose(shares, told, atol=1e-5)
     assert (shares.argmax(axis=1) == batch.codes).mean() > 0.9
+
+
+def test_names_of_rare_classes_take_longer_steps_towards_their_class() -> None:
+    batch = generated(60)
+    sizes = np.array([900, 90, 9])
+    empty = empty_model(counted([batch]), 60, 3, background=False, sizes=sizes)
+    assert empty.stress is not None
+    np.testing.assert_allclose(empty.stress, (901 / (sizes + 1)) ** 0.15, rtol=1e-6)
+    fast = empty.learned([[batch]], 60, Terms(1, 0.5), Job(seed=1))
+    slow = slow_learning(empty, batch, 0.5, seed=1)
+    np.testing.assert_allclose(fast.weights, slow.weights, atol=2e-5)
+    assert np.abs(fast.weights - fitted(batch).weights).max() > 0.01
+
+
+def test_no_class_takes_steps_that_throw_it_about() -> None:
+    found = stress_of(np.array([10_000_000, 0]), 3)
+    assert found.tolist() == [1.0, MOST_STRESS, 1.0]
 
 
 def test_learning_again_gives_the_same_bits() -> None:
@@ -136,12 +161,16 @@ def test_what_is_no_name_belongs_to_no_class_and_rules_come_first() -> None:
 def test_saved_and_loaded_it_has_the_same_digits(tmp_path: Path) -> None:
     batch = generated(200)
     kept = Kept(batch, np.zeros(200, np.int8))
-    model = replace(fitted(batch), temperature=0.8, kept=kept)
+    stress = np.array([1.0, 2.0, 3.0], np.float32)
+    model = replace(fitted(batch), temperature=0.8, kept=kept, stress=stress)
     model.save(tmp_path)
     again = HashedLinear.load(tmp_path)
     np.testing.assert_array_equal(again.of(batch), model.of(batch))
     assert again.kept is not None
     np.testing.assert_array_equal(again.kept.batch.data, batch.data)
+    assert again.stress is not None
+    np.testing.assert_array_equal(again.stress, stress)
+    assert grown(again, counted([batch]), 1, added=1).stress.tolist() == [1.0, 2.0, 3.0, 1.0]  # type: ignore[union-attr]
     assert {path.suffix for path in tmp_path.iterdir()} == {".npy", ".json"}
 
 

@@ -90,6 +90,7 @@ def learn(
     weights: Array,
     worth: Array,
     bias: Array,
+    stress: Array,
 ) -> float:
     """Take a step down the squared hinge loss for each row in turn; return the sum of the losses.
 
@@ -105,6 +106,8 @@ def learn(
         Bucket to row of `weights`, -1 for a bucket without weights.
     weights, worth, bias
         Float32 (m, k), (m,) and (k,); weights and bias are changed.
+    stress
+        How much longer a step a name takes towards its own class, float32 (k,).
     """
     k = weights.shape[1]
     found, out = np.empty(ROOM, np.int64), np.empty(k, np.float32)
@@ -119,6 +122,8 @@ def learn(
             side = one if c == codes[row] else -one
             short = max(one - side * out[c], np.float32(0))
             loss += short * short
+            if c == codes[row]:
+                short *= stress[c]
             out[c] = -side * short
             bias[c] -= step * BIAS_STEP * out[c]
         for j in range(n):

@@ -3,8 +3,9 @@
 Terms are hashed into `2 ** BITS` buckets (Weinberger et al. 2009, without their signs: the buckets
 are so many that hardly two terms meet). The buckets that occur most often carry weights. Learning
 is stochastic gradient descent on the squared hinge loss of each class against all others, row after
-row, with steps that fall linearly to zero. Rare classes are then raised a little (the logit
-adjustment of Menon et al. 2021), and a temperature turns margins into probabilities.
+row, with steps that fall linearly to zero; names of rare classes take longer ones. Rare classes are
+then raised a little (the logit adjustment of Menon et al. 2021), and a temperature turns margins
+into probabilities.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ PASSES = 400_000
 """Few names are passed over until about so many rows were learned from, 3 to 10 times."""
 
 
+_OPTIONAL = ("lift", "stress")
 _KEPT = ("data", "offsets", "cuts", "codes", "sides")
 
 
@@ -108,6 +110,9 @@ class HashedLinear:
         Softens (above 1) or sharpens the probabilities.
     lift
         Added to each margin when names are answered, float32 (k,): the rarer a class, the more.
+    stress
+        How much longer a step a name takes towards its own class, float32 (k,), for rare classes;
+        None for equal ones, as versions of kinds 1 and 2 learned.
     shaped
         Whether the shape of a name counts beside its n-grams; versions of kind 1 had none.
     kept
@@ -115,7 +120,7 @@ class HashedLinear:
     """
 
     kind: ClassVar[str] = "hashed"
-    kind_version: ClassVar[int] = 2
+    kind_version: ClassVar[int] = 3
     buckets: IntArray
     weights: FloatArray
     worth: FloatArray
@@ -125,6 +130,7 @@ class HashedLinear:
     kept: Kept | None = None
     lift: FloatArray | None = None
     shaped: bool = True
+    stress: FloatArray | None = None
 
     @cached_property
     def offset(self) -> FloatArray:
@@ -190,6 +196,7 @@ class HashedLinear:
             How many rows all passes have together.
         """
         weights, bias = self.weights.copy(), self.bias.copy()
+        stress = np.ones(len(bias), np.float32) if self.stress is None else self.stress
         done, number = 0, 0
         for one in passes:
             for batch in one:
@@ -199,7 +206,7 @@ class HashedLinear:
                 kernel.learn(
                     batch.data, batch.offsets, batch.cuts, order, batch.codes,
                     terms.step * np.maximum(left, 0.0), BITS, self.shaped, self.places,
-                    weights, self.worth, bias,
+                    weights, self.worth, bias, stress,
                 )  # fmt: skip
                 done, number = done + len(order), number + 1
         return replace(self, weights=weights, bias=bias)
@@ -208,8 +215,9 @@ class HashedLinear:
         """Write the arrays as `.npy` and the rest as JSON."""
         for name in ("buckets", "weights", "worth", "bias"):
             np.save(folder / f"{name}.npy", getattr(self, name))
-        if self.lift is not None:
-            np.save(folder / "lift.npy", self.lift)
+        for name in _OPTIONAL:
+            if getattr(self, name) is not None:
+                np.save(folder / f"{name}.npy", getattr(self, name))
         told = {"n_classes": self.n_classes, "temperature": self.temperature, "bits": BITS,
                 "shaped": self.shaped}  # fmt: skip
         (folder / "hashed.json").write_text(json.dumps(told), encoding="utf-8")
@@ -232,13 +240,13 @@ class HashedLinear:
         if (folder / "kept_sides.npy").is_file():
             *batch, sides = (np.load(folder / f"kept_{name}.npy") for name in _KEPT)
             kept = Kept(Batch(*batch), sides)
-        lift = folder / "lift.npy"
+        found = {name: folder / f"{name}.npy" for name in _OPTIONAL}
+        arrays |= {name: np.load(path) for name, path in found.items() if path.is_file()}
         return cls(
             **arrays,
             n_classes=told["n_classes"],
             temperature=told["temperature"],
             kept=kept,
-            lift=np.load(lift) if lift.is_file() else None,
             shaped=told.get("shaped", False),
         )
 

@@ -12,6 +12,8 @@ from tests.workloads.domains.conftest import train
 from promise.data.columns import Columns
 from promise.data.synthetic import name_table
 from promise.errors import ConfigError, DataError
+from promise.features.names import normalise_many, pinned_suffixes
+from promise.models.hashed import Batch, HashedLinear, counted
 from promise.pipeline.artifact import golden_difference, load_pipeline, save_pipeline
 from promise.pipeline.order import Outcome
 from promise.workloads.domains.naming import Naming
@@ -89,6 +91,12 @@ def test_background_names_are_learned_as_unknown(rows: pa.Table, tmp_path: Path)
     assert unknown["frontier"][-1]["rejected"] >= unknown["frontier"][0]["rejected"]
     found = answers(outcome, none[500:])
     assert (found["prediction"] == "unknown").mean() > 0.9
+    score = outcome.pipeline.score
+    assert isinstance(score, HashedLinear)
+    names = normalise_many(none[:500], pinned_suffixes())
+    batch = Batch(names.data, names.offsets, names.cuts, np.zeros(500, np.int64))
+    # what only names of no class have counts as well; a fifth of them is held out
+    assert np.isin(np.flatnonzero(counted([batch])), score.buckets).mean() > 0.7
     assert (found["probability"].sum(axis=1) <= 1.0).all()
     path.write_text("lonely.biz")
     with pytest.raises(ConfigError, match="give at least 100"):
@@ -125,6 +133,8 @@ def test_answers_go_up_where_the_class_is_unsure(tmp_path: Path) -> None:
 def test_columns_are_found_or_asked_for(rows: pa.Table, tmp_path: Path) -> None:
     three = rows.append_column("note", pa.array(["x", "y"] * (len(rows) // 2)))
     assert train(three, tmp_path / "named").pipeline.task.label == "category"
+    with pytest.raises(DataError, match="no column of labels beside domain; add one"):
+        train(rows.select(["domain"]), tmp_path / "alone")
     with pytest.raises(DataError, match="several columns may hold the label"):
         train(three.rename_columns(["domain", "kind", "note"]), tmp_path / "a")
     with pytest.raises(DataError, match="did you mean 'category'"):

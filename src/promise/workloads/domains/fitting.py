@@ -154,6 +154,22 @@ def finish(score: HashedLinear, candidates: Rules, given: Rules, evidence: Evide
     return Fitted(score, rules, threshold, told)
 
 
+def settled_on(model: HashedLinear, fitted: Fitted, of_no_class: Batch | None) -> Fitted:
+    """Return what was fitted, for the model that has learned the held-out names as well.
+
+    It is surer, so the threshold moves: as before it rejects the same share of the names of no
+    class, which neither model has learned from.
+    """
+    before, threshold = fitted.score, fitted.threshold
+    score = replace(model, temperature=before.temperature, lift=before.lift)
+    if of_no_class is None or not threshold:
+        return replace(fitted, score=score)
+    share = float((_confidence(before, of_no_class) < threshold).mean())
+    threshold = float(np.quantile(_confidence(score, of_no_class), share))
+    told = {**fitted.told, "unknown": {**fitted.told["unknown"], "threshold": threshold}}
+    return Fitted(score, fitted.rules, threshold, told)
+
+
 def lifted(score: HashedLinear, apart: Batch, counts: IntArray) -> HashedLinear:
     """Return the model with rare classes raised by as much as held-out brands ask for.
 

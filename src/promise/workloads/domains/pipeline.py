@@ -23,6 +23,7 @@ WORKLOAD = Workload(
         "category": "the column of what companies or classes belong to",
     },
     paths=("rules", "background"),
+    by_content=True,
     one=one_name,
     measure=more_metrics,
 )

@@ -85,8 +85,14 @@ def _only_text(source: Source, taken: set[str]) -> str:
         rest = texts or rest
     if len(rest) == 1:
         return rest[0]
-    shown = ", ".join(rest) or "none"
-    raise DataError(f"several columns may hold the label ({shown}): say --column label=NAME.")
+    if not rest:
+        raise DataError(
+            f"{source.name} has no column of labels beside {', '.join(sorted(taken))}; add one, "
+            "with the class of each name."
+        )
+    raise DataError(
+        f"several columns may hold the label ({', '.join(rest)}): say --column label=NAME."
+    )
 
 
 def names_task(

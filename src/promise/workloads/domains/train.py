@@ -14,7 +14,7 @@ from promise.data.source import Source
 from promise.engine.memory import MemoryWatch
 from promise.features.names_rules import SuffixRules
 from promise.metrics.pointwise import metric_named
-from promise.models.hashed import Terms
+from promise.models.hashed import Batch, HashedLinear, Terms, counted
 from promise.models.hashed_growth import empty_model
 from promise.pipeline.order import Order, Outcome
 from promise.pipeline.pipeline import Pipeline
@@ -28,7 +28,7 @@ from promise.workloads.domains.assembly import (
 )
 from promise.workloads.domains.contents import outcome_of
 from promise.workloads.domains.evaluate import Suffixes, judge
-from promise.workloads.domains.fitting import Evidence, finish, learned
+from promise.workloads.domains.fitting import Evidence, finish, learned, settled_on
 from promise.workloads.domains.ground import Ground, Tell, lay_ground
 from promise.workloads.domains.held import held_out, sample
 from promise.workloads.domains.levels import levels_of
@@ -61,35 +61,49 @@ def train_names(source: Source, order: Order, tell: Tell) -> Outcome:
 
 def fit_default(ground: Ground, tell: Tell) -> tuple[Pipeline, dict[str, Any]]:
     """Learn n-gram weights from a stream of parts, then rules, calibration and `unknown`."""
-    n_rows, n_all = int(ground.learned.sum()), int(ground.unsealed.sum())
-    n_classes, spool = len(ground.classes), ground.spool
-    background = background_of(ground.order, parts_of(spool), n_classes)
-    terms, of_none = Terms.of(n_all), background is not None
-    empty = empty_model(ground.found.terms, n_rows, n_classes, background=of_none)
+    spool, order = ground.spool, ground.order
+    background = background_of(order, parts_of(spool), len(ground.classes))
     beside = None if background is None else background.learned
-    model = learned(empty, spool, beside, n_rows, terms, ground.job, tell)
+    n_beside = 0 if beside is None else len(beside.codes)
+    terms = Terms.of(int(ground.unsealed.sum()) + n_beside)
+    model = _empty(ground, beside, final=False)
+    n_rows = int(ground.learned.sum())
+    model = learned(model, spool, beside, n_rows, terms, ground.job, tell)
     tell("calibrating")
     evidence = Evidence(
         apart=held_out(parts_of(spool), CALIBRATE),
         tune=held_out(parts_of(spool), TUNE),
         of_no_class=None if background is None else background.held,
-        rejected=rejected_of(ground.order),
-        counts=ground.learned if beside is None else np.append(ground.learned, len(beside.codes)),
+        rejected=rejected_of(order),
+        counts=ground.learned if beside is None else np.append(ground.learned, n_beside),
     )
     rules = candidates(joined_endings(ground.found.endings))
-    fitted = finish(model, rules, rules_of(ground.order, ground.classes), evidence)
+    fitted = finish(model, rules, rules_of(order, ground.classes), evidence)
     # what was held out has told temperature, rules and threshold: now it is learned from as well
-    terms_of_all = ground.found.terms + ground.found.held_terms
-    empty = empty_model(terms_of_all, n_all, n_classes, background=of_none)
-    model = learned(empty, spool, beside, n_all, terms, ground.job, tell, LEARNED)
+    model, n_rows = _empty(ground, beside, final=True), int(ground.unsealed.sum())
+    model = learned(model, spool, beside, n_rows, terms, ground.job, tell, LEARNED)
     parts = chain(parts_of(spool), () if background is None else [background.part])
     if background is not None:
         fitted.told["unknown"]["background_left_out"] = background.overlap
-    settled = fitted.score
-    calibrated = replace(model, temperature=settled.temperature, lift=settled.lift)
-    final = replace(calibrated, kept=sample(parts))
-    fitted = replace(fitted, score=final)
+    fitted = settled_on(model, fitted, evidence.of_no_class)
+    fitted = replace(fitted, score=replace(fitted.score, kept=sample(parts)))
     return assembled(ground, fitted, levels_of(ground)), {**fitted.told, "passes": terms.passes}
+
+
+def _empty(ground: Ground, beside: Batch | None, *, final: bool) -> HashedLinear:
+    """Return a model with room for the terms of names of classes and of none.
+
+    Terms that only names of no class have tell most of all that a name is of none.
+    """
+    sizes = ground.unsealed if final else ground.learned
+    n_rows, counts = int(sizes.sum()), ground.found.terms
+    if final:
+        counts = counts + ground.found.held_terms
+    if beside is not None:
+        n_rows, counts = n_rows + len(beside.codes), counts + counted([beside])
+    return empty_model(
+        counts, n_rows, len(ground.classes), background=beside is not None, sizes=sizes
+    )
 
 
 def fit_preset(ground: Ground, tell: Tell) -> tuple[Pipeline, dict[str, Any]]:
