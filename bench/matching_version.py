@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from promise.data.synthetic_people import Crowd, people_events, people_table
 from promise.features.people_reading import read_people
 from promise.models.factorization import FittedFactorization
 from promise.models.factors import gram
+from promise.models.short_vectors import ShortVectors
 from promise.pipeline.artifact import FORMAT
 from promise.pipeline.task import Task
 from promise.state.files import digests, write_json
@@ -26,6 +28,7 @@ from promise.workloads.matching.stages import PairFeatures, RetrievePeople
 from promise.workloads.matching.tables import Deeds
 
 SIZE = 64
+_BLOCK = 1 << 16
 
 
 def write_version(folder: Path, crowd: Crowd) -> None:
@@ -79,10 +82,23 @@ def factors(crowd: Crowd, n_yes: int) -> FittedFactorization:
     """Return factors by which everybody is near those of the bucket that they want."""
     rng = np.random.default_rng(crowd.seed)
     centres = rng.normal(size=(2 * crowd.circles, SIZE)).astype(np.float32) * 0.25
-    noise = rng.normal(size=(2, crowd.people, SIZE)).astype(np.float32) * 0.1
-    choosers, chosen = centres[crowd.wants] + noise[0], centres[crowd.bucket] + noise[1]
+    choosers, chosen = (
+        ShortVectors.of_blocks(_near(centres, own, rng), (crowd.people, SIZE))
+        for own in (crowd.wants, crowd.bucket)
+    )
     told = {"negatives": 4, "decay": 0.01, "n_yes": float(n_yes)}
-    return FittedFactorization(choosers, chosen, gram(choosers), gram(chosen), told)
+    return FittedFactorization(choosers, chosen, _gram(choosers), _gram(chosen), told)
+
+
+def _near(centres: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield everybody's vectors block by block: the centre of each, and some noise."""
+    for first in range(0, len(own), _BLOCK):
+        near = centres[own[first : first + _BLOCK]]
+        yield near + np.float32(0.1) * rng.standard_normal(near.shape, dtype=np.float32)
+
+
+def _gram(vectors: ShortVectors) -> np.ndarray:
+    return sum(gram(vectors[first : first + _BLOCK]) for first in range(0, len(vectors), _BLOCK))
 
 
 def _rows(ids: pa.ChunkedArray) -> np.ndarray:

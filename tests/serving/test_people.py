@@ -332,10 +332,10 @@ async def test_similar_people_and_a_database_that_is_away(
         assert list(read_exposures(worker.settings.records, "meet")) == []
         assert (await http.get("/v1/models/meet/people/ann")).json().get("stale") is None
 
-        def away(self: Events) -> int:
+        def away(*_: Any, **__: Any) -> Any:
             raise OSError("gone")
 
-        monkeypatch.setattr(Events, "head", away)
+        monkeypatch.setattr(Events, "told_since", away)
         stale = (await http.get("/v1/models/meet/people/ann")).json()
     assert stale["stale"] is True
     assert [item["id"] for item in stale["items"]] == ["bob", "cem", "dan"]

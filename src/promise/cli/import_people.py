@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC
 from hashlib import blake2b
@@ -67,7 +68,7 @@ class Importing:
                 bad.refuse(file)
             bad, counts = BadEntries(), Kept(0, 0, 0)
             bulk = BulkEvents(self.database, self.clock)
-            for number, table in reader.tables(bad):
+            for number, table in _ahead(reader.tables(bad)):
                 kept = bulk.add(self.name, table, timed=reader.timed)
                 counts = Kept(*(a + b for a, b in zip(_counts(counts), _counts(kept), strict=True)))
                 tell(f"keeping: {number:,} rows")
@@ -84,6 +85,15 @@ class Importing:
             )
         roles = event_roles(source.columns, {}, file)
         return _Deeds(source, roles, (*self.workload.event_types, PROFILE))
+
+
+def _ahead(tables: Iterator[tuple[int, pa.Table]]) -> Iterator[tuple[int, pa.Table]]:
+    """Read the next rows while the database keeps those before them."""
+    with ThreadPoolExecutor(1, thread_name_prefix="promise-import") as pool:
+        following = pool.submit(next, tables, None)
+        while (found := following.result()) is not None:
+            following = pool.submit(next, tables, None)
+            yield found
 
 
 @dataclass(frozen=True)

@@ -210,12 +210,15 @@ class Logged:
         The chance with which it was shown, above 0: (n,).
     reward
         What came of it: (n,).
+    shown_at
+        When: what was shown to one at one time is one list. None: each showing is its own.
     """
 
     request: IntArray
     item: IntArray
     propensity: FloatArray
     reward: FloatArray
+    shown_at: IntArray | None = None
 
 
 def off_policy(
@@ -224,7 +227,7 @@ def off_policy(
     """Estimate what a list's place earns, from what an earlier policy showed by chance.
 
     A logged showing counts where the list holds the same item, weighted by one over the chance
-    with which it was shown: `ips` is the earning per place and logged showing, `snips` that
+    with which it was shown: `ips` is the earning per place and logged list, `snips` that
     earning with the weights made to sum to one (Swaminathan and Joachims 2015), which is less
     noisy and does not move with the length of lists. Weights are cut at `most`.
 
@@ -252,7 +255,8 @@ def off_policy(
     def summed(values: FloatArray) -> FloatArray:
         return np.asarray(np.bincount(code, values, len(persons)), dtype=np.float64)
 
-    shown, n = lists.shape[1], np.ones(len(rows))
+    shown = lists.shape[1]
+    n = np.ones(len(rows)) if logged.shown_at is None else _first_of_list(logged)
     square = float((weight**2).sum())
     return {
         "snips": ratio_estimate(summed(weight * logged.reward), summed(weight), seed=seed),
@@ -261,6 +265,15 @@ def off_policy(
         "shown": float(pairs.sum()),
         "effective": float(weight.sum() ** 2 / square) if square else 0.0,
     }
+
+
+def _first_of_list(logged: Logged) -> FloatArray:
+    """Return 1 for one showing of each list, and 0 for its others: float64 (n,)."""
+    assert logged.shown_at is not None, "lists are told apart by their times"
+    both = np.column_stack([logged.request, logged.shown_at]).astype(np.int64)
+    first = np.zeros(len(both))
+    first[np.unique(both, axis=0, return_index=True)[1]] = 1.0
+    return first
 
 
 def _share(above: FloatArray, below: Array) -> FloatArray:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import mmap
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from promise.data.columns import Array
+
+_POPULATE_READ = 22  # of Linux 5.14 on: reads the pages and notes where they lie
 
 
 def write_arrays(folder: Path, owner: Any, names: Iterable[str]) -> None:
@@ -29,3 +34,41 @@ def read_array(folder: Path, name: str, *, mapped: bool = False) -> Array:
     )
     # a plain array over the same bytes: compiled loops and products know no other kind
     return found.view(np.ndarray)
+
+
+def arrays_within(thing: Any) -> Iterator[Array]:
+    """Yield every array that a value holds, through dataclasses of any depth."""
+    if isinstance(thing, np.ndarray):
+        yield thing
+    elif is_dataclass(thing):
+        for one in fields(thing):
+            yield from arrays_within(getattr(thing, one.name))
+
+
+def read_pages(arrays: Iterable[Array], most_mb: float) -> float:
+    """Read mapped arrays from the disk before somebody waits for them, and return their MiB.
+
+    Where they are larger than `most_mb` together, nothing is read: they would only push one
+    another out of memory.
+    """
+    maps = {id(found): found for array in arrays if (found := _map_of(array)) is not None}
+    size_mb = sum(len(one) for one in maps.values()) / 2**20
+    if size_mb <= most_mb:
+        for one in maps.values():
+            _read(one)
+    return size_mb
+
+
+def _map_of(array: Array) -> mmap.mmap | None:
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if isinstance(base, mmap.mmap) else None
+
+
+def _read(pages: mmap.mmap) -> None:
+    for advice in (_POPULATE_READ, getattr(mmap, "MADV_WILLNEED", None)):
+        if advice is not None and hasattr(pages, "madvise"):
+            with suppress(OSError, ValueError):  # an earlier kernel: the next best
+                pages.madvise(advice)
+                return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -14,9 +14,12 @@ from promise.models.base import Registry
 from promise.models.index import VectorIndex
 from promise.models.interactions import Interactions
 from promise.models.leading import leading
+from promise.models.short_vectors import ShortVectors, Vectors
 
 RECOMMENDERS = Registry("promise.recommenders")
 """Every collaborative source that is installed, Promise's own and third parties'."""
+
+_BLOCK = 1 << 16
 
 Found = tuple[IntArray, FloatArray]
 """Codes of the chosen, int64 (k,), and their scores, float32 (k,), best first."""
@@ -31,12 +34,12 @@ class Recommended(Protocol):
     kind: ClassVar[str]
 
     @property
-    def choosers(self) -> FloatArray:
+    def choosers(self) -> Vectors:
         """Who chooses, float32 (n, d)."""
         ...
 
     @property
-    def chosen(self) -> FloatArray:
+    def chosen(self) -> Vectors:
         """Who can be chosen, float32 (m, d); the larger the inner product, the better."""
         ...
 
@@ -78,6 +81,15 @@ class Recommended(Protocol):
         ...
 
 
+@runtime_checkable
+class Shortens(Protocol):
+    """A source that can hold its vectors in half the memory."""
+
+    def shortened(self) -> Self:
+        """Return the same with its vectors in sixteen bits a number."""
+        ...
+
+
 class Recommender(Protocol):
     """A frozen configuration of a collaborative source."""
 
@@ -101,7 +113,7 @@ def best_without(scores: FloatArray, history: IntArray, k: int) -> Found:
 
 
 def searched(
-    vector: FloatArray, history: IntArray, k: int, chosen: FloatArray, index: VectorIndex | None
+    vector: FloatArray, history: IntArray, k: int, chosen: Vectors, index: VectorIndex | None
 ) -> Found:
     """Return the best `k` for a chooser's vector, those of the history left out."""
     if index is None:
@@ -111,13 +123,16 @@ def searched(
     return ids[0][kept], scores[0][kept]
 
 
-def lengths(vectors: FloatArray) -> FloatArray:
+def lengths(vectors: Vectors) -> FloatArray:
     """Return the length of each row, float32 (n,)."""
+    if isinstance(vectors, ShortVectors):
+        parts = range(0, len(vectors), _BLOCK)
+        return np.concatenate([lengths(vectors[first : first + _BLOCK]) for first in parts])
     found: FloatArray = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     return found
 
 
-def alike(chosen: FloatArray, length: FloatArray, code: int, k: int) -> Found:
+def alike(chosen: Vectors, length: FloatArray, code: int, k: int) -> Found:
     """Return whose vectors point where this one's does; nobody for a vector of zeros."""
     if not length[code]:
         return np.empty(0, np.int64), np.empty(0, np.float32)

@@ -6,6 +6,7 @@ import numpy as np
 
 from promise.data.columns import FloatArray, IntArray
 from promise.kernels.vector_lists import summed_members
+from promise.models.short_vectors import Vectors
 
 _ROUNDS = 8
 _CELLS = 1 << 21
@@ -50,7 +51,7 @@ def directions(vectors: FloatArray, n: int, rng: np.random.Generator) -> FloatAr
     return centres
 
 
-def nearest_direction(vectors: FloatArray, centres: FloatArray) -> IntArray:
+def nearest_direction(vectors: Vectors, centres: FloatArray) -> IntArray:
     """Return the centre with the largest inner product for each vector: int32 (m,).
 
     Many centres are grouped first, and a vector is compared with those around its group's middle:
@@ -71,7 +72,7 @@ def nearest_direction(vectors: FloatArray, centres: FloatArray) -> IntArray:
     return found
 
 
-def _nearest_of_all(vectors: FloatArray, centres: FloatArray) -> IntArray:
+def _nearest_of_all(vectors: Vectors, centres: FloatArray) -> IntArray:
     block, columns = max(64, _CELLS // len(centres)), np.ascontiguousarray(centres.T)
     found = np.empty(len(vectors), np.int32)
     for first in range(0, len(vectors), block):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -17,8 +17,16 @@ from promise.models.array_files import read_arrays, write_arrays
 from promise.models.collaborative import Found, alike, lengths, searched, write_kind
 from promise.models.index import VectorIndex
 from promise.models.interactions import Interactions
+from promise.models.short_vectors import (
+    Vectors,
+    products,
+    read_vectors,
+    shortened,
+    write_vectors,
+)
 
-_ARRAYS = ("choosers", "chosen", "chooser_gram", "chosen_gram")
+_VECTORS, _GRAMS = ("choosers", "chosen"), ("chooser_gram", "chosen_gram")
+_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +36,7 @@ class Factors:
     Parameters
     ----------
     choosers, chosen
-        Float32 (n, d) and (m, d).
+        Float32 (n, d) and (m, d), or the same in sixteen bits a number.
     chooser_gram, chosen_gram
         Sums of `v vᵀ` over choosers and over chosen, float64 (d, d): what is asked of products
         that nobody has said anything about.
@@ -37,9 +45,9 @@ class Factors:
     """
 
     kind: ClassVar[str]
-    kind_version: ClassVar[int] = 1
-    choosers: FloatArray
-    chosen: FloatArray
+    kind_version: ClassVar[int] = 2
+    choosers: Vectors
+    chosen: Vectors
     chooser_gram: FloatArray
     chosen_gram: FloatArray
     terms: dict[str, float]
@@ -58,8 +66,7 @@ class Factors:
 
     def scores(self, rows: IntArray) -> FloatArray:
         """Return the scores of everyone for these choosers, float32 (len(rows), m)."""
-        found: FloatArray = self.choosers[rows] @ self.chosen.T
-        return found
+        return products(self.choosers[rows], self.chosen)
 
     def candidates(
         self, codes: IntArray, weights: FloatArray, k: int, index: VectorIndex | None = None
@@ -95,6 +102,10 @@ class Factors:
         """Return who is chosen by the same people, by the cosine of the vectors."""
         return alike(self.chosen, self._lengths, code, k)
 
+    def shortened(self) -> Self:
+        """Return the same with its vectors in sixteen bits a number."""
+        return replace(self, choosers=shortened(self.choosers), chosen=shortened(self.chosen))
+
     @cached_property
     def _lengths(self) -> FloatArray:
         return lengths(self.chosen)
@@ -102,7 +113,9 @@ class Factors:
     def save(self, folder: Path) -> None:
         """Write the vectors as `.npy` and the terms as JSON."""
         write_kind(folder, self)
-        write_arrays(folder, self, _ARRAYS)
+        for name in _VECTORS:
+            write_vectors(folder, name, getattr(self, name))
+        write_arrays(folder, self, _GRAMS)
         told = {"kind": self.kind, "kind_version": self.kind_version, "terms": self.terms}
         (folder / "factors.json").write_text(json.dumps(told), encoding="utf-8")
 
@@ -121,7 +134,9 @@ class Factors:
                 f"{folder} holds {told['kind']} {told['kind_version']}, this installation reads "
                 f"{cls.kind} up to {cls.kind_version}; train the version again."
             )
-        return cls(**read_arrays(folder, _ARRAYS, mapped=mapped), terms=told["terms"])
+        choosers, chosen = (read_vectors(folder, name, mapped=mapped) for name in _VECTORS)
+        grams = read_arrays(folder, _GRAMS, mapped=mapped)
+        return cls(choosers, chosen, **grams, terms=told["terms"])
 
 
 def begun(
@@ -143,10 +158,19 @@ def begun(
     if not interactions.nnz:
         raise DataError("there is no pair to learn from; give at least one like.")
     choosers, chosen = (
-        rng.normal(0.0, spread, (count, size)).astype(np.float32)
+        _drawn(count, size, spread, rng)
         for count in (interactions.n_choosers, interactions.n_chosen)
     )
     return choosers, chosen
+
+
+def _drawn(count: int, size: int, spread: float, rng: np.random.Generator) -> FloatArray:
+    """Draw block by block: the same numbers as all at once, without all of them in float64."""
+    found = np.empty((count, size), np.float32)
+    for first in range(0, count, _BLOCK):
+        block = found[first : first + _BLOCK]
+        block[:] = rng.normal(0.0, spread, block.shape)
+    return found
 
 
 def gram(vectors: FloatArray, sizes: FloatArray | None = None) -> FloatArray:

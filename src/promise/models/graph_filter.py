@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from threading import local
@@ -30,8 +30,15 @@ from promise.models.factors import gram
 from promise.models.index import VectorIndex
 from promise.models.interactions import Interactions
 from promise.models.leading import leading
+from promise.models.short_vectors import (
+    Vectors,
+    products,
+    read_vectors,
+    shortened,
+    write_vectors,
+)
 
-_ARRAYS = ("chooser_worth", "chosen_worth", "choosers", "chosen", "strengths")
+_VECTORS, _ARRAYS = ("choosers", "chosen"), ("chooser_worth", "chosen_worth", "strengths")
 _LEAST = 1e-4
 """Directions weaker than so much of the strongest one are rounding errors."""
 
@@ -61,13 +68,13 @@ class FittedGraphFilter:
     """
 
     kind: ClassVar[str] = "graph_filter"
-    kind_version: ClassVar[int] = 1
+    kind_version: ClassVar[int] = 2
     interactions: Interactions
     back: Interactions
     chooser_worth: FloatArray
     chosen_worth: FloatArray
-    choosers: FloatArray
-    chosen: FloatArray
+    choosers: Vectors
+    chosen: Vectors
     strengths: FloatArray
     terms: dict[str, float]
 
@@ -87,7 +94,7 @@ class FittedGraphFilter:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(walked, parts))
         found *= self.chosen_worth
-        found += self.choosers[rows] @ self.chosen.T
+        found += products(self.choosers[rows], self.chosen)
         return found
 
     def candidates(
@@ -172,12 +179,18 @@ class FittedGraphFilter:
         room.reached[room.met[: room.met[-1]]] = 0
         return near, scores
 
+    def shortened(self) -> Self:
+        """Return the same with its vectors in sixteen bits a number."""
+        return replace(self, choosers=shortened(self.choosers), chosen=shortened(self.chosen))
+
     def save(self, folder: Path) -> None:
         """Write the arrays as `.npy` and the terms as JSON."""
         write_kind(folder, self)
         for name in ("interactions", "back"):
             (folder / name).mkdir()
             getattr(self, name).save(folder / name)
+        for name in _VECTORS:
+            write_vectors(folder, name, getattr(self, name))
         write_arrays(folder, self, _ARRAYS)
         told = {"kind": self.kind, "kind_version": self.kind_version, "terms": self.terms}
         (folder / "graph_filter.json").write_text(json.dumps(told), encoding="utf-8")
@@ -198,9 +211,12 @@ class FittedGraphFilter:
                 f"{folder} holds {cls.kind} {told['kind_version']}, this installation reads up to "
                 f"{cls.kind_version}; upgrade it, or train the version again."
             )
+        choosers, chosen = (read_vectors(folder, name, mapped=mapped) for name in _VECTORS)
         return cls(
             interactions=Interactions.load(folder / "interactions", mapped=mapped),
             back=Interactions.load(folder / "back", mapped=mapped),
+            choosers=choosers,
+            chosen=chosen,
             **read_arrays(folder, _ARRAYS, mapped=mapped),
             terms=told["terms"],
         )

@@ -13,14 +13,20 @@ import numpy as np
 from promise.data.columns import Array, FloatArray, IntArray
 from promise.errors import ArtifactError, DataError
 from promise.job import Job
-from promise.models.array_files import read_array, read_arrays
+from promise.models.array_files import read_array
 from promise.models.inverted import Inverted
 from promise.models.leading import leading
+from promise.models.short_vectors import (
+    ShortVectors,
+    Vectors,
+    read_vectors,
+    write_vectors,
+)
 
 EXACT_BELOW = 10_000
 """Fewer rows than this are all looked at."""
 
-FORMAT = 2
+FORMAT = 3
 _ROUNDING = 1e-5
 _BLOCK = 1 << 18
 
@@ -34,13 +40,13 @@ class Snapshot:
     ids
         Int64 (n,), ascending, each once: of equal scores the smaller id comes first.
     vectors
-        Float32 (n, d).
+        Float32 (n, d), or the same in sixteen bits a number.
     inverted
         None where all rows are looked at.
     """
 
     ids: IntArray
-    vectors: FloatArray
+    vectors: Vectors
     inverted: Inverted | None
 
     def rows(self, ids: IntArray) -> IntArray:
@@ -113,7 +119,7 @@ class VectorIndex:
     @classmethod
     def build(
         cls,
-        vectors: FloatArray,
+        vectors: Vectors,
         ids: IntArray | None = None,
         *,
         queries: FloatArray | None = None,
@@ -126,7 +132,7 @@ class VectorIndex:
         Parameters
         ----------
         vectors
-            Float32 (n, d).
+            Float32 (n, d), or the same in sixteen bits a number; not copied where the ids ascend.
         ids
             Int64 (n,), each once, from 0 on; None: the row numbers.
         queries
@@ -142,15 +148,16 @@ class VectorIndex:
         DataError
             Where an id comes twice or is negative, or a vector is not finite.
         """
-        kept = np.ascontiguousarray(vectors, np.float32)
+        kept = _plain(vectors)
         codes = np.arange(len(kept), dtype=np.int64) if ids is None else np.asarray(ids, np.int64)
         _check(kept, codes)
         if (codes[1:] < codes[:-1]).any():
             order = np.argsort(codes)
-            codes, kept = codes[order], kept[order]
+            codes = codes[order]
+            kept = kept.take(order) if isinstance(kept, ShortVectors) else kept[order]
         inverted = None
         if len(kept) >= exact_below:
-            asked = queries if queries is not None and len(queries) else kept
+            asked: Vectors = queries if queries is not None and len(queries) else kept
             inverted = Inverted.build(kept, asked, recall, job or Job())
         return cls(Snapshot(codes, kept, inverted))
 
@@ -166,6 +173,11 @@ class VectorIndex:
     def exact(self) -> bool:
         """Whether every row is looked at."""
         return self._snapshot.inverted is None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The rows that do not change."""
+        return self._snapshot
 
     @property
     def changes(self) -> int:
@@ -304,35 +316,55 @@ class VectorIndex:
             shares.append((scores >= last - _ROUNDING * abs(last)).mean())
         return float(np.mean(shares))
 
-    def save(self, folder: Path) -> None:
+    def lies_over(self, vectors: Vectors) -> bool:
+        """Say whether the snapshot's vectors are these very ones, in their order, no copy."""
+        of = self._snapshot
+        in_order = len(of.ids) == len(vectors) and (
+            not len(of.ids) or of.ids[-1] == len(of.ids) - 1
+        )
+        return of.vectors is vectors and bool(in_order)
+
+    def save(self, folder: Path, *, vectors: bool = True) -> None:
         """Write everything into an existing empty folder: arrays and JSON.
 
         What came, changed or went since the snapshot is written as such.
+
+        Parameters
+        ----------
+        vectors
+            Whether the snapshot's vectors are written too; else who loads brings them.
         """
         with self._lock:
             n = self._delta.n
             arrays = {
                 "ids": self._snapshot.ids,
-                "vectors": self._snapshot.vectors,
                 "gone": np.flatnonzero(self._gone),
                 "delta_ids": self._delta.ids[:n],
                 "delta_vectors": self._delta.vectors[:n],
             }
             for name, array in arrays.items():
                 np.save(folder / f"{name}.npy", array)
-        told: dict[str, Any] = {"format": FORMAT, "exact": self.exact}
+        if vectors:
+            write_vectors(folder, "vectors", self._snapshot.vectors)
+        told: dict[str, Any] = {"format": FORMAT, "exact": self.exact, "vectors": vectors}
         (folder / "index.json").write_text(json.dumps(told), encoding="utf-8")
         if self._snapshot.inverted is not None:
             self._snapshot.inverted.save(folder)
 
     @classmethod
-    def load(cls, folder: Path, *, mapped: bool = False) -> Self:
+    def load(cls, folder: Path, *, vectors: Vectors | None = None, mapped: bool = False) -> Self:
         """Read back what `save` wrote; `mapped` leaves it on the disk until it is read.
+
+        Parameters
+        ----------
+        vectors
+            Those that the index lies over, where it was written without.
 
         Raises
         ------
         ArtifactError
-            Where a newer installation wrote the folder, or an earlier one in FAISS's format.
+            Where a newer installation wrote the folder, an earlier one in FAISS's format, or it
+            was written without vectors and none are given.
         """
         told = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         if told["format"] > FORMAT:
@@ -341,17 +373,31 @@ class VectorIndex:
                 f"to {FORMAT}; upgrade it, or train the version again."
             )
         inverted = None if told["exact"] else Inverted.load(folder, mapped=mapped)
-        arrays = read_arrays(folder, ("ids", "vectors"), mapped=mapped)
-        index = cls(Snapshot(**arrays, inverted=inverted))
-        index.remove(arrays["ids"][read_array(folder, "gone")])
+        ids = read_array(folder, "ids", mapped=mapped)
+        if told.get("vectors", True):
+            vectors = read_vectors(folder, "vectors", mapped=mapped)
+        if vectors is None or len(vectors) != len(ids):
+            found = "none came" if vectors is None else f"{len(vectors):,} came"
+            raise ArtifactError(
+                f"{folder} holds an index over {len(ids):,} vectors that lie elsewhere, and "
+                f"{found}; train the version again."
+            )
+        index = cls(Snapshot(ids, vectors, inverted))
+        index.remove(ids[read_array(folder, "gone")])
         delta_ids = read_array(folder, "delta_ids")
         live = delta_ids >= 0
         index.put(delta_ids[live], read_array(folder, "delta_vectors")[live])
         return index
 
 
-def _check(vectors: FloatArray, ids: IntArray) -> None:
-    if vectors.ndim != 2 or len(vectors) != len(ids):
+def _plain(vectors: Vectors) -> Vectors:
+    if isinstance(vectors, ShortVectors):
+        return vectors
+    return np.ascontiguousarray(vectors, np.float32)
+
+
+def _check(vectors: Vectors, ids: IntArray) -> None:
+    if len(vectors.shape) != 2 or len(vectors) != len(ids):
         raise DataError(
             f"an index takes one vector for each id; {len(ids)} ids and vectors of shape "
             f"{vectors.shape} came."

@@ -17,6 +17,7 @@ from promise.kernels.vector_lists import best_listed, nearest_lists
 from promise.models.array_files import read_arrays
 from promise.models.directions import directions, nearest_direction, unit
 from promise.models.leading import leading
+from promise.models.short_vectors import Vectors
 
 _SAMPLE, _DEPTH = 200, 100
 _TRAINED = 64
@@ -64,7 +65,7 @@ class Inverted:
     wanted: float
 
     @classmethod
-    def build(cls, vectors: FloatArray, queries: FloatArray, wanted: float, job: Job) -> Self:
+    def build(cls, vectors: Vectors, queries: Vectors, wanted: float, job: Job) -> Self:
         """Return the file over these rows; as few lists are opened as the recall allows."""
         rng = job.rng()
         with threadpool_limits(limits=job.threads):
@@ -78,7 +79,7 @@ class Inverted:
         """How many lists there are."""
         return len(self.centres)
 
-    def _measured(self, asked: FloatArray, vectors: FloatArray, truth: IntArray) -> Self:
+    def _measured(self, asked: FloatArray, vectors: Vectors, truth: IntArray) -> Self:
         """Return the same with as many lists opened as the recall that is wanted takes."""
         opened, none = 1, np.zeros(len(vectors), bool)
         while True:
@@ -87,9 +88,7 @@ class Inverted:
                 return replace(self, opened=opened, recall=share)
             opened = min(self.lists, max(opened + 1, opened * 5 // 4))
 
-    def _recall(
-        self, asked: FloatArray, vectors: FloatArray, truth: IntArray, gone: Array
-    ) -> float:
+    def _recall(self, asked: FloatArray, vectors: Vectors, truth: IntArray, gone: Array) -> float:
         depth = truth.shape[1]
         shares = []
         for query, best in zip(asked, truth, strict=True):
@@ -148,7 +147,7 @@ class Inverted:
 
 
 def _listed(
-    vectors: FloatArray, rng: np.random.Generator
+    vectors: Vectors, rng: np.random.Generator
 ) -> tuple[FloatArray, IntArray, IntArray, IntArray, FloatArray]:
     """Return centres, starts, rows, codes and scales."""
     n = len(vectors)
@@ -172,7 +171,7 @@ def _listed(
     return centres, starts, rows, codes, scales
 
 
-def _truth(asked: FloatArray, vectors: FloatArray, depth: int) -> IntArray:
+def _truth(asked: FloatArray, vectors: Vectors, depth: int) -> IntArray:
     """Return the true best rows of each query: int64 (q, depth), in no order."""
     best: IntArray = np.zeros((len(asked), 0), np.int64)
     scores: FloatArray = np.zeros((len(asked), 0), np.float32)

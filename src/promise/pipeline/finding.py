@@ -130,6 +130,15 @@ class Bounded(Protocol):
 
 
 @runtime_checkable
+class Warms(Protocol):
+    """A finder whose first answers would wait for the disk, or for code to be loaded."""
+
+    def warm(self) -> None:
+        """Read and load what requests will need; before the first of them."""
+        ...
+
+
+@runtime_checkable
 class ReadsProfiles(Protocol):
     """A finder that takes of a profile what it knows, and can say what it does not."""
 

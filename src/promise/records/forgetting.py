@@ -16,6 +16,7 @@ from promise.clock import Clock, SystemClock
 from promise.errors import StateError
 from promise.records.event_values import read_text
 from promise.records.events import EVENTS, EVENTS_LOCK
+from promise.records.exposures_shared import SHOWN_TODAY
 from promise.records.forgotten import FORGOTTEN, Forgotten
 from promise.records.isolation import wait_in_line
 from promise.records.labels import LABELS
@@ -74,7 +75,7 @@ class Forgetting:
         well once every machine has had the time to clean its logs (`tidy`).
         """
         id = read_text("the path", "id", id)
-        for room in (EVENTS, FORGOTTEN, LABELS):
+        for room in (EVENTS, FORGOTTEN, LABELS, SHOWN_TODAY):
             self.database.migrate(room)
         number, events, labels = self.database.run(lambda open_: self._delete(open_, model, id))
         mentions = scrub(self.records, model, [id])
@@ -129,6 +130,8 @@ class Forgetting:
         text = json.dumps(id)  # a label may also be the id as a number
         told = {"model": model, "text": text, "number": id if id.isdecimal() else text}
         labels = connection.execute(query, told).rowcount
+        shown = "DELETE FROM shown_today WHERE model = :model AND id = :id"
+        connection.execute(sa.text(shown), named)
         Forgotten(self.database).keep(connection, model, id, number, self.clock.now())
         return number, events, labels
 

@@ -131,15 +131,16 @@ def digests_in(connection: sa.Connection, model: str, ids: Sequence[str] | None 
     ids
         Only these will be asked for; None for any.
     """
-    of = Digests(model, _salt_in(connection), frozenset())
+    both = "SELECT salt, EXISTS (SELECT 1 FROM forgotten WHERE model = :model) FROM forgotten_salt"
+    salt, some = connection.execute(sa.text(both), {"model": model}).one()
+    of = Digests(model, bytes.fromhex(salt), frozenset())
+    if not some:
+        return of
     if ids is None:
         query = sa.text("SELECT digest FROM forgotten WHERE model = :model")
         return Digests(
             model, of.salt, frozenset(connection.execute(query, {"model": model}).scalars())
         )
-    some = sa.text("SELECT 1 FROM forgotten WHERE model = :model LIMIT 1")
-    if connection.execute(some, {"model": model}).first() is None:
-        return of
     query = sa.text("SELECT digest FROM forgotten WHERE model = :model AND digest IN :digests")
     query = query.bindparams(sa.bindparam("digests", expanding=True))
     asked, found = [of.of(id) for id in ids], set[str]()

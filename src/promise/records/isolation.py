@@ -18,6 +18,6 @@ def wait_in_line(connection: sa.Connection, lock: int | None = None) -> None:
     """
     if connection.dialect.name != "postgresql":
         return
-    connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
-    if lock is not None:
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock})
+    level = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+    then = "" if lock is None else f"; SELECT pg_advisory_xact_lock({int(lock)})"
+    connection.exec_driver_sql(level + then)  # on one way to the database and back

@@ -111,12 +111,14 @@ class Follower:
             with at_most(_HEAD_S):
                 if self._gone is None:
                     self._gone = self._forgotten.digests(self.model)
-                head = self._events.head()
-            while self._number < head:
-                page = self._events.told_since(self._number, _PAGE, model=self.model)
-                self._take([Told(*one) for one in page], head)
-                if self._clock.monotonic() >= until_s and self._number < head:
+                page = self._page()  # one question, whether anything happened or not
+            while page:
+                self._take(page)
+                if len(page) < _PAGE:  # that was the head
+                    break
+                if self._clock.monotonic() >= until_s:
                     return False
+                page = self._page()
         except _AWAY as error:
             if not self._away:
                 _LOG.warning("%s answers without the newest events: %s", self.model, error)
@@ -124,6 +126,11 @@ class Follower:
             return False
         self._looked_s, self._away = began_s, False
         return True
+
+    def _page(self) -> list[Told]:
+        return [
+            Told(*one) for one in self._events.told_since(self._number, _PAGE, model=self.model)
+        ]
 
     async def answer(
         self, asked: Asked, at: datetime, *, asked_s: float, until_s: float, keep: bool = True
@@ -232,8 +239,8 @@ class Follower:
             self._without(answer, self._gone_among(answer["items"])), stale=not current, known=known
         )
 
-    def _take(self, events: Sequence[Told], head: int) -> None:
-        """Let the finder take a page of the log; a page that is not full reaches the head.
+    def _take(self, events: Sequence[Told]) -> None:
+        """Let the finder take a page of the log.
 
         A deletion whose id is gone from the log is told by its digest alone.
         """
@@ -246,8 +253,7 @@ class Follower:
         if any(event.type == FORGET for event in events):
             self._kept.clear()  # others' lists may name who was deleted
             self._gone = self._forgotten.digests(self.model)
-        last = events[-1].number if events else 0
-        self._number = last if len(events) == _PAGE else max(head, last)
+        self._number = events[-1].number
 
     def _is_gone(self, id: str) -> bool:
         return bool(self._gone) and self._gone is not None and id in self._gone

@@ -22,7 +22,7 @@ from promise.pipeline.artifact import (
 )
 from promise.pipeline.as_sent import golden_bodies
 from promise.pipeline.bind import Bound, bind, heuristic_answer
-from promise.pipeline.finding import Asked
+from promise.pipeline.finding import Asked, Warms
 from promise.pipeline.order import Workload, lists_workload, workload_named
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.policy import PREDICTION, Threshold
@@ -138,6 +138,8 @@ def _load_lists(version: Version, workload: Workload, events: Events) -> Loaded:
     finder = workload.finder(folder)
     follower = Follower(version.name, finder, events, clock, lifetime_s=workload.cache_s)
     follower.follow(math.inf)
+    if isinstance(finder, Warms):
+        finder.warm()
     took = []
     for draw in range(_WARM_LISTS):
         began = time.perf_counter()

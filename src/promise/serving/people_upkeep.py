@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
 from promise.errors import PromiseError
 from promise.records.exposures import Showings
+from promise.records.exposures_shared import SharedShowings
 from promise.records.forgetting import Forgetting
 from promise.records.machine import machine_id
 from promise.serving.finding import Follower
@@ -26,13 +30,39 @@ _TIDY_S = 2.0
 _SEEN_S = 3600.0  # deletions wait for a machine that was seen lately, also where it is away now
 
 
+@dataclass
+class _Shown:
+    """Reads in how many lists people stood: those of the machine, and of others that share its
+    database.
+    """
+
+    own: Showings
+    shared: SharedShowings
+    tells: bool
+    _untold: Counter[str] = field(default_factory=Counter)
+
+    def read(self, now: datetime) -> Counter[str]:
+        shown = self.own.read(now)
+        if not self.shared.reaches_others:
+            return shown
+        try:
+            if self.tells:
+                self._untold += shown
+                self.shared.tell(self._untold, now)
+                self._untold.clear()
+            return shown + self.shared.news(now)
+        except (PromiseError, sa.exc.SQLAlchemyError) as error:
+            _LOG.warning("lists of other machines do not count now: %s", error)
+            return shown
+
+
 class Upkeep:
     """Keeps the finders of one worker near the log's head; one worker of a machine also tidies."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._tidied_s = self._seen_s = float("-inf")
-        self._showings: WeakKeyDictionary[Follower, Showings] = WeakKeyDictionary()
+        self._showings: WeakKeyDictionary[Follower, _Shown] = WeakKeyDictionary()
 
     async def run(self) -> None:
         """Go on until cancelled."""
@@ -54,15 +84,22 @@ class Upkeep:
         return [follower for follower in found if follower is not None]
 
     async def _count_shown(self, follower: Follower) -> None:
-        """Let a version that bounds how often people are shown know what the machine's lists hold.
+        """Let a version that bounds how often people are shown know what all lists of today hold.
 
         A version that is loaded later in the day reads what was given before it.
         """
         if not follower.bounded:
             return
-        folder, now = self._worker.settings.records, self._worker.clock.now()
-        showings = self._showings.setdefault(follower, Showings(folder, follower.model))
-        await follower.count_shown(await asyncio.to_thread(showings.read, now), now)
+        worker, now = self._worker, self._worker.clock.now()
+        if follower not in self._showings:
+            machine = machine_id(worker.settings)
+            self._showings[follower] = _Shown(
+                Showings(worker.settings.records, follower.model),
+                SharedShowings(worker.database, follower.model, machine),
+                tells=worker.slot == 0,
+            )
+        shown = await asyncio.to_thread(self._showings[follower].read, now)
+        await follower.count_shown(shown, now)
 
     async def _tidy(self) -> None:
         worker, now_s = self._worker, self._worker.clock.monotonic()

@@ -23,10 +23,13 @@ from promise.errors import ConfigError, DataError
 from promise.features.pairs import PAIR
 from promise.pipeline.finding import MOST, Asked, Bounded, Told
 from promise.pipeline.policy import PREDICTION
+from promise.workloads.matching import finder as finder_module
+from promise.workloads.matching import snapshot
 from promise.workloads.matching.content import NEAR, WIDENING
 from promise.workloads.matching.finder import PeopleFinder
 from promise.workloads.matching.heuristic import DayOne, by_affinity
 from promise.workloads.matching.pick import (
+    LOT,
     POOL,
     SHOWN,
     SOURCE,
@@ -145,11 +148,12 @@ def test_propensities_add_up_to_the_length_of_the_list(explored, limit) -> None:
     )
     picked = stage["decide"].one(rows, stage["score"].many(rows), limit)
     assert len(picked.rows) == min(limit, rows.n_rows)
-    by_chance = rows[SOURCE][picked.rows] == RANDOM
+    by_chance = picked.by_chance
     assert (picked.propensity[~by_chance] == 1).all()
     if explored:
-        pool = rows[POOL][0]
-        total = (~by_chance).sum() + pool * picked.propensity[by_chance][:1].sum()
+        n_best = (~by_chance).sum()
+        others = rows[POOL][0] + (rows[SOURCE] != RANDOM).sum() - n_best
+        total = n_best + others * picked.propensity[by_chance][:1].sum()
         assert total == pytest.approx(len(picked.rows))
 
 
@@ -163,6 +167,8 @@ def test_how_often_somebody_is_explored_is_their_propensity(finder) -> None:
                 chance[one["propensity"]] = 1
     (share,) = chance
     assert sum(shown.values()) == 600
+    everybody = 2 / share  # candidates that are not shown for their score are among them
+    assert 0.9 * everybody < len(shown) <= everybody + 1e-9
     expected = 300 * share
     assert sum((n - expected) ** 2 / expected for n in shown.values()) < 2 / share + 60
 
@@ -185,7 +191,8 @@ def test_caps_on_exposure_hold() -> None:
             shown[one["id"]] += 1
             finder.take([Told(number, f"p{asker}", one["id"], "impression", START)])
     assert max(shown.values()) <= 2
-    rows = Columns({SOURCE: np.array([0, 3]), SHOWN: np.array([2, 9]), POOL: np.array([5.0, 5.0])})
+    five, shown_before = np.array([5.0, 5.0]), np.array([2, 9])
+    rows = Columns({SOURCE: np.array([0, 3]), SHOWN: shown_before, POOL: five, LOT: five})
     assert not len(pick.one(rows, np.array([[0.9, np.nan]] * 2)).rows)
 
 
@@ -353,3 +360,36 @@ def test_a_graph_filter_is_asked_by_vectors_or_by_the_history_with_all_that_is_n
         assert len(set(ids)) == len(ids) == 120
         assert not {who, "new" if who != "new" else "p6"} & set(ids)
     assert finder.find(Asked("stranger"), START)["cold_start"]
+
+
+def test_people_of_many_take_half_the_room_and_are_listed_alike(tmp_path, monkeypatch) -> None:
+    wide = PeopleFinder.open(saved(tmp_path / "wide"))
+    monkeypatch.setattr(snapshot, "SHORT_FROM", N)
+    short_basis = basis(folk(EVERYBODY), LIKES, tastes=True)
+    folder = saved(tmp_path / "short", short_basis)
+    home = folder / "weights" / "retrieve" / "basis"
+    assert not (home / "index" / "vectors.npy").exists()
+    assert np.load(home / "source" / "chosen.npy").dtype == np.int16
+    short = PeopleFinder.open(folder)
+    short.warm()
+    for asker in range(0, N, 5):
+        chances = [
+            [
+                one["probability"]
+                for one in f.find(Asked(f"p{asker}"), START)["items"]
+                if one["propensity"] == 1
+            ]
+            for f in (wide, short)
+        ]  # whose chances are equal may change places
+        np.testing.assert_allclose(*chances, atol=1e-4)
+    short.take([Told(1, "p5", "p9", "like", START), Told(2, "new", "p5", "like", START)])
+    assert short.find(Asked("new"), START)["items"]
+    assert short.find(Asked("p5"), START)["items"]
+
+
+def test_people_that_memory_does_not_hold_are_left_on_the_disk(folder, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(finder_module, "available_mb", lambda: 0.0)
+    finder = PeopleFinder.open(folder)
+    finder.warm()
+    assert "do not fit" in caplog.text
+    assert finder.find(Asked("p5"), START)["items"]

@@ -19,6 +19,9 @@ from promise.features.pairs import UNARY
 from promise.metrics.pointwise import OF_RANKINGS
 from promise.pipeline.artifact import golden_difference, load_pipeline, save_pipeline
 from promise.pipeline.order import Outcome
+from promise.records.events import Events
+from promise.records.history import History
+from promise.state.database import Database
 from promise.workloads.matching.judged import judge_later
 from promise.workloads.matching.stages import ID
 
@@ -220,3 +223,12 @@ def test_a_version_trained_again_keeps_what_it_chose(
     manifest.write_text(manifest.read_text().replace('"workload": "matching"', '"workload": "x"'))
     with pytest.raises(ConfigError, match="--from names a version of x"):
         train(events, tmp_path / "other", **terms)
+
+
+def test_decided_pairs_and_a_log_of_events_are_not_mixed(tmp_path: Path) -> None:
+    events = Events(Database("sqlite://"))
+    like = {"event_id": "e", "entity": "ann", "other": "bob", "type": "like"}
+    events.add("meet", [like])
+    log = History(events.database, "meet")
+    with pytest.raises(DataError, match=r"on the log alone \(promise train matching --name meet"):
+        train(evenings(), tmp_path, log=log)

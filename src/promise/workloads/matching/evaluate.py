@@ -225,6 +225,7 @@ def _off_policy(later: Deeds, moment: Moment, learnt: Learnt, job: Job) -> dict[
     rows = np.unique(shown.chooser).astype(np.int64)
     if len(rows) > _LOGGED:
         rows = np.sort(job.child("logged").rng().choice(rows, _LOGGED, replace=False))
+        shown = shown.take(np.isin(shown.chooser, rows))  # whose lists are made anew, no others
     empty = Wanted.of_pairs(np.empty(0, np.int64), np.empty(0, np.int64), len(rows))
     seen = Lists.of(moment, Requests(rows, empty), learnt.plan, job.seed)
     lists = served(seen, learnt)
@@ -241,6 +242,7 @@ def _off_policy(later: Deeds, moment: Moment, learnt: Learnt, job: Job) -> dict[
         shown.chosen.astype(np.int64),
         shown.propensity.astype(np.float64),
         liked.astype(np.float64),
+        shown.at_us,
     )
     found = off_policy(logged, lists, row_of, seed=job.seed)
     return {k: v.to_json() if isinstance(v, Estimate) else v for k, v in found.items()}

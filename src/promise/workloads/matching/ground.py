@@ -87,8 +87,10 @@ def lay_ground(source: Source, order: Order) -> Ground:
     if people is None and is_of_pairs(source, named):
         if order.log is not None:
             raise DataError(
-                f"{source.name} is a table of decided pairs, and what the log tells are events: "
-                f"train from the log alone: --events {LOG}."
+                f"{source.name} is a table of decided pairs, and the log tells events of people "
+                "whom it does not know: train on a longer table (promise train matching TABLE "
+                f"--name {order.name}), or on the log alone (promise train matching --name "
+                f"{order.name} --events {LOG})."
             )
         return _of_pairs(source, named, order)
     ground = _of_events(source, people, named, order)

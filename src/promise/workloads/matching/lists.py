@@ -18,6 +18,7 @@ from promise.workloads.matching.moment import Moment
 from promise.workloads.matching.pick import (
     CANDIDATE,
     CHOOSER,
+    LOT,
     NAME,
     POOL,
     SHOWN,
@@ -137,6 +138,7 @@ def _of_groups(moment: Moment, requests: Requests, size: int) -> Columns:
     arrays = {CHOOSER: chooser, CANDIDATE: candidate, NAME: names, SOURCE: source, SHOWN: none}
     arrays |= {
         POOL: none + 1.0,
+        LOT: none * 1.0,
         MATRIX: moment.features(chooser, candidate, source),
         BACK: moment.features(candidate, chooser, source),
     }

@@ -18,8 +18,9 @@ from promise.workloads.matching.retrieve import RANDOM
 from promise.workloads.matching.rules import RULES, Rule, joint
 
 CHOOSER, CANDIDATE, NAME = "chooser", "candidate", "candidate_id"
-SOURCE, BASE, POOL, SHOWN = "source", "base", "pool", "shown"
-"""The columns of candidates: where from, worth what, out of how many, how often shown today."""
+SOURCE, BASE, POOL, LOT, SHOWN = "source", "base", "pool", "lot", "shown"
+"""The columns of candidates: where from, worth what, out of how many, when chance would draw them,
+how often shown today."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,14 @@ class Picked:
         How likely the chooser, or both, say yes: float64 (k,).
     propensity
         How likely this person was to be in the list at all: float64 (k,).
+    by_chance
+        Who came by chance and not for their score: bool (k,).
     """
 
     rows: IntArray
     chance: Array
     propensity: Array
+    by_chance: Array
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,8 @@ class PickPeople:
         """Return who of one request's candidates is shown.
 
         Propensities add up to the length of the list over everybody who might have been in it:
-        1 for those who are shown for their score, and for everyone of the pool the same share of
-        the places that chance filled.
+        1 for those who are shown for their score, and for everyone else who is eligible, candidates
+        too, the same share of the places that chance filled.
         """
         limit = self.limit if limit is None else limit
         score = joint(output[:, 0], output[:, 1], self.rule)
@@ -90,19 +94,18 @@ class PickPeople:
         if not self.explored:
             rows: IntArray = np.flatnonzero(free)
             rows = rows[np.lexsort((rows, -score[rows]))][:limit]
-            drawn = int(by_chance.sum())
-            return Picked(rows, score[rows], self._share(columns, rows, drawn))
+            share = _share(columns, int(by_chance.sum()), 0)
+            return _picked(rows, score, by_chance[rows], share)
         kept = round(self.explored * limit / self.limit) if limit < self.limit else self.explored
         ranked: IntArray = np.flatnonzero(free & ~by_chance)
-        lots = np.flatnonzero(free & by_chance)
         ranked = ranked[np.lexsort((ranked, -score[ranked]))]
-        n_lots = min(len(lots), max(min(kept, limit), limit - len(ranked)))
-        rows = _mixed(ranked[: limit - n_lots], lots[:n_lots])
-        return Picked(rows, score[rows], self._share(columns, rows, n_lots))
-
-    def _share(self, columns: Columns, rows: IntArray, n_drawn: int) -> Array:
-        pool = np.maximum(columns[POOL][rows], max(1, n_drawn))
-        return np.where(columns[SOURCE][rows] == RANDOM, n_drawn / pool, 1.0)
+        n_best = limit - min(kept, limit)
+        others = np.concatenate([ranked[n_best:], np.flatnonzero(free & by_chance)])
+        lots = others[np.argsort(columns[LOT][others], kind="stable")]
+        best, lots = ranked[:n_best], lots[: limit - len(ranked[:n_best])]
+        share = _share(columns, len(lots), len(ranked) - len(best))
+        rows = _mixed(best, lots)
+        return _picked(rows, score, np.isin(rows, lots), share)
 
     def many(self, columns: Columns, output: Array) -> Columns:
         """Return one list for each request: ids with probability, source and propensity."""
@@ -155,7 +158,8 @@ class PickPeople:
 
 def told(columns: Columns, picked: Picked) -> list[dict[str, Any]]:
     """Return a list as JSON shows it."""
-    names, sources = columns[NAME][picked.rows], columns[SOURCE][picked.rows]
+    names = columns[NAME][picked.rows]
+    sources = np.where(picked.by_chance, RANDOM, columns[SOURCE][picked.rows])
     rows: Sequence[tuple[Any, ...]] = list(
         zip(
             names.tolist(),
@@ -182,6 +186,17 @@ def offsets_of(columns: Columns) -> IntArray:
     if columns.offsets is None:
         return np.array([0, columns.n_rows], dtype=np.int64)
     return columns.offsets
+
+
+def _picked(rows: IntArray, score: Array, by_chance: Array, share: float) -> Picked:
+    return Picked(rows, score[rows], np.where(by_chance, share, 1.0), by_chance)
+
+
+def _share(columns: Columns, n_drawn: int, n_others: int) -> float:
+    """Return how likely each was to be drawn: of the pool, and of so many candidates beside it."""
+    if not n_drawn:
+        return 0.0
+    return n_drawn / max(float(columns[POOL][0]) + n_others, n_drawn)
 
 
 def _mixed(ranked: IntArray, lots: IntArray) -> IntArray:

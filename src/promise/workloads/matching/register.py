@@ -9,6 +9,7 @@ import numpy as np
 from promise.data.columns import Array, IntArray
 from promise.features.people_ids import NOBODY
 from promise.features.people_profile import Lexicon, Profile, row_of
+from promise.models.short_vectors import ShortVectors
 from promise.workloads.matching.snapshot import Snapshot
 
 GONE, LOOSE, HIDDEN, TIED, FOLDED = (np.uint8(1 << bit) for bit in range(5))
@@ -160,7 +161,7 @@ class Register:
         self._loose_codes = None
 
 
-def joined(base: Array, new: Array, codes: IntArray) -> Array:
+def joined(base: Array | ShortVectors, new: Array, codes: IntArray) -> Array:
     """Return rows by code: those of the snapshot, then the new ones."""
     if not len(codes):
         return base[:0]

@@ -70,6 +70,8 @@ class Candidates:
         Codes of `SOURCES`: int8 (m,).
     base
         What the source holds them to be worth: float32 (m,).
+    lot
+        When each would be drawn by chance out of all of these and the pool: float64 (m,).
     pool
         Out of how many those by chance were drawn.
     """
@@ -77,6 +79,7 @@ class Candidates:
     codes: IntArray
     source: IntArray
     base: FloatArray
+    lot: FloatArray
     pool: float
 
 
@@ -101,8 +104,21 @@ def retrieve(quest: Quest, plan: Plan, at_least: int = 0) -> Candidates:
         codes=np.concatenate([ranked, chance.codes]),
         source=np.repeat([c for c, _ in parts], [n for _, n in parts]).astype(np.int8),
         base=np.concatenate([worth, likeness[fresh], base]).astype(np.float32),
+        lot=_lots(quest, len(ranked), len(chance.codes), chance.pool),
         pool=chance.pool,
     )
+
+
+def _lots(quest: Quest, n_ranked: int, n_drawn: int, pool: float) -> FloatArray:
+    """Return when each candidate would be drawn, if chance drew from candidates and pool alike.
+
+    Everybody's time is exponential; those drawn are the first of their pool, one after the other
+    (Rényi 1953). So whoever comes first among some candidates and the pool is each equally likely.
+    """
+    rng = quest.rng(2)
+    left = np.maximum(pool - np.arange(n_drawn), 1.0)
+    drawn_at = np.cumsum(rng.exponential(size=n_drawn) / left)
+    return np.concatenate([rng.exponential(size=n_ranked), drawn_at])
 
 
 def _by_taste(quest: Quest, plan: Plan, k: int) -> tuple[int, tuple[IntArray, FloatArray]]:

@@ -17,10 +17,12 @@ from promise.features.people import People, mapped
 from promise.features.people_activity import Activity, Encounters
 from promise.features.people_ids import Roll
 from promise.kernels.people_activity import GOT_YES
-from promise.models.collaborative import Recommended, load_recommended
+from promise.models.array_files import arrays_within, read_pages
+from promise.models.collaborative import Recommended, Shortens, load_recommended
 from promise.models.index import VectorIndex
 from promise.models.interactions import Interactions
 from promise.models.leading import leading
+from promise.models.short_vectors import ShortVectors, Vectors
 from promise.workloads.matching.arena import likes_of
 from promise.workloads.matching.eligible import Layout
 from promise.workloads.matching.identity import event_numbers, id_numbers
@@ -31,8 +33,11 @@ Mode = Literal["r", "c"] | None
 MOST_POPULAR = 512
 """How many popular people of each group are kept."""
 _ASKERS = 1_000
+SHORT_FROM = 500_000
+"""Of so many people or more, vectors take sixteen bits a number."""
 _TABLES = ("likes", "seen", "blocked", "ties")
 _FILES = "files.npy"
+_BLOCK = 1 << 16
 
 
 def _no_files() -> Array:
@@ -183,23 +188,37 @@ class Basis:
     def of(
         cls, snapshot: Snapshot, source: Recommended | None = None, index: VectorIndex | None = None
     ) -> Basis:
-        """Join a snapshot and its source; an index is built where none is given."""
+        """Join a snapshot and its source; an index is built where none is given.
+
+        Vectors of many people are shortened first, so that everything is made of what is served.
+        """
         popular = most_popular(snapshot)
         if source is None:
             none = np.zeros(snapshot.n, np.float32)
             return cls(snapshot, None, None, none, none, popular)
+        if snapshot.n >= SHORT_FROM and isinstance(source, Shortens):
+            source = source.shortened()
         if index is None:
             index = VectorIndex.build(source.chosen, queries=askers(source, snapshot.likes))
-        norm, sparsity = norms(source.chosen)
+        norm, sparsity = _norms(source.chosen)
         return cls(snapshot, source, index, norm, sparsity, popular)
+
+    def read_pages(self, most_mb: float) -> float:
+        """Read what is mapped from the disk, unless it is larger than so much; return its MiB."""
+        index = None if self.index is None else self.index.snapshot
+        parts = (self.snapshot, self.source, index, self.norm, self.sparsity, self.popular)
+        return read_pages((one for part in parts for one in arrays_within(part)), most_mb)
 
     def save(self, folder: Path) -> None:
         """Write everything into an existing empty folder."""
         for name in ("snapshot", "source", "index"):
-            part = getattr(self, name)
-            if part is not None:
+            if getattr(self, name) is not None:
                 (folder / name).mkdir()
-                part.save(folder / name)
+        self.snapshot.save(folder / "snapshot")
+        if self.source is not None and self.index is not None:
+            self.source.save(folder / "source")
+            apart = not self.index.lies_over(self.source.chosen)
+            self.index.save(folder / "index", vectors=apart)
         for name in ("norm", "sparsity", "popular"):
             np.save(folder / f"{name}.npy", getattr(self, name))
 
@@ -208,10 +227,13 @@ class Basis:
         """Read back what `save` wrote, mapped."""
         has_source = (folder / "source").is_dir()
         source = load_recommended(folder / "source", mapped=True) if has_source else None
+        index = None
+        if source is not None:
+            index = VectorIndex.load(folder / "index", vectors=source.chosen, mapped=True)
         return cls(
             Snapshot.load(folder / "snapshot", mode),
             source,
-            VectorIndex.load(folder / "index", mapped=True) if has_source else None,
+            index,
             mapped(folder / "norm.npy"),
             mapped(folder / "sparsity.npy"),
             mapped(folder / "popular.npy"),
@@ -251,6 +273,15 @@ def encounters(chooser: IntArray, chosen: IntArray, kind: IntArray, at_us: IntAr
     done = kind != IMPRESSION
     sign = np.where(is_positive(kind), 1, np.where(kind == BLOCK, 0, -1)).astype(np.int8)
     return Encounters(chooser[done], chosen[done], sign[done], at_us[done])
+
+
+def _norms(vectors: Vectors) -> tuple[FloatArray, FloatArray]:
+    """Return the length and sparsity of each vector, made block by block."""
+    if isinstance(vectors, ShortVectors):
+        starts = range(0, len(vectors), _BLOCK)
+        norm, sparsity = zip(*(norms(vectors[i : i + _BLOCK]) for i in starts), strict=True)
+        return np.concatenate(norm), np.concatenate(sparsity)
+    return norms(vectors)
 
 
 def _numbers(people: People, deeds: Deeds) -> Array:

@@ -26,6 +26,7 @@ from promise.workloads.matching.pick import (
     BASE,
     CANDIDATE,
     CHOOSER,
+    LOT,
     NAME,
     POOL,
     SHOWN,
@@ -135,7 +136,8 @@ class RetrievePeople:
         """Return no candidates."""
         none = np.empty(0, np.int64)
         ints = dict.fromkeys((CHOOSER, CANDIDATE, SOURCE, SHOWN), none)
-        return Columns({**ints, NAME: np.empty(0, object), BASE: none * 0.0, POOL: none * 0.0})
+        floats = dict.fromkeys((BASE, POOL, LOT), none * 0.0)
+        return Columns({**ints, **floats, NAME: np.empty(0, object)})
 
     def save(self, folder: Path) -> None:
         """Write everybody, what was learned of them, and the plan."""
@@ -257,6 +259,7 @@ def _columns(quest: Quest, found: Candidates) -> Columns:
             SOURCE: found.source.astype(np.int64),
             BASE: found.base.astype(np.float64),
             POOL: np.full(m, found.pool),
+            LOT: found.lot,
             SHOWN: world.counted.shown(found.codes, quest.at_us).astype(np.int64),
         }
     )
