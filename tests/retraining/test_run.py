@@ -16,11 +16,15 @@ import pytest
 import sqlalchemy as sa
 
 from promise.errors import DataError
+from promise.retraining import run as run_module
+from promise.retraining import triggers
 from promise.retraining.lease import LeaseLost, lease_key
 from promise.retraining.run import ask
 from promise.retraining.runs import Run
 from promise.retraining.standing import runs_of, standing
+from promise.rollout import gate
 from promise.rollout.leases import Leases
+from promise.rollout.load import Load
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +96,43 @@ def test_one_that_breaks_a_promise_is_refused_by_the_gate(site: Any) -> None:
     assert run.state == "refused"
     assert "does not pass the gate: quality" in run.sentence
     assert site.registry.lifecycle.route("churn").candidate is None
+
+
+@pytest.mark.slow
+def test_a_load_test_that_does_not_end_is_no_answer(
+    site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrun = Load(failed="it did not end within 123 s", overran=True)
+    measured = gate.measure
+    monkeypatch.setattr(gate, "measure", lambda *_: overrun)
+    site.answered(site.people(600, 2))
+    first = site.retraining().run("churn")
+    assert (first.state, first.version, first.waits) == ("failed", 2, True)
+    assert "churn@2 waits for a machine with room" in first.sentence
+    assert site.retraining().run("churn") is None  # it rests
+    monkeypatch.setattr(triggers, "FAILED_S", 0.0)
+    assert site.retraining().run("churn").waits
+    monkeypatch.setattr(gate, "measure", measured)
+    third = site.retraining().run("churn")
+    assert (third.state, third.version, third.number) == ("deployed", 2, 3)
+    assert third.label_number == first.label_number
+    assert numbers(site) == [1, 2]  # it was trained once
+    home = site.settings.home / "retraining" / "churn"
+    assert [folder.name for folder in home.iterdir()] == ["run-000001"]
+
+
+@pytest.mark.slow
+def test_a_load_test_that_never_ends_is_an_answer(
+    site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrun = Load(failed="it did not end within 123 s", overran=True)
+    monkeypatch.setattr(gate, "measure", lambda *_: overrun)
+    monkeypatch.setattr(triggers, "FAILED_S", 0.0)
+    monkeypatch.setattr(run_module, "GATE_TRIES", 2)
+    site.answered(site.people(600, 2))
+    assert site.retraining().run("churn").state == "failed"
+    assert site.retraining().run("churn").state == "refused"
+    assert site.retraining().run("churn") is None
 
 
 def test_what_cannot_be_done_is_on_record_and_rests(site: Any) -> None:

@@ -103,6 +103,31 @@ def test_failures_rest_twice_as_long_each_time(failures: int, ago_s: float, hand
         assert (found is not None) == hand
 
 
+@pytest.mark.parametrize("kind", ["drift", "hand", "schedule", "rows"])
+def test_a_version_whose_gate_came_to_no_end_asks_again_after_a_rest(kind: Kind) -> None:
+    def at(ago_s: float) -> Facts:
+        waiting = replace(ended("failed", ago_s, kind), version=2, reason="as before")
+        return facts(retrain={}, new_labels=0, runs=(waiting,))
+
+    assert at(FAILED_S - 1).waiting is not None
+    assert due(at(FAILED_S - 1)) is None
+    assert outlook(at(FAILED_S - 1)).endswith("UTC again: as before")
+    found = due(at(FAILED_S))
+    assert found is not None
+    assert (found.kind, found.reason) == (kind, "as before")
+    # another run since, or another live version, leaves nothing to wait for
+    later = replace(at(FAILED_S), runs=(ended("kept", 10.0, kind), *at(FAILED_S).runs))
+    assert due(later) is None
+    assert replace(at(FAILED_S), live=2).waiting is None
+
+
+def test_a_person_is_heard_while_a_version_waits() -> None:
+    waiting = replace(ended("failed", 1.0), version=2, reason="as before")
+    found = due(facts(retrain={}, asked="by ann", runs=(waiting,)))
+    assert found is not None
+    assert (found.kind, found.reason) == ("hand", "by ann")
+
+
 def test_a_success_or_another_live_version_ends_the_rest() -> None:
     failed = (ended("failed", 1.0),) * 9
     assert due(facts(new_labels=200, runs=failed)) is None

@@ -13,9 +13,10 @@ import pytest
 from promise.pipeline.artifact import load_pipeline
 from promise.pipeline.as_sent import golden_bodies
 from promise.promises.spec import ModelFile, Promise
+from promise.promises.verdict import Verdict
 from promise.rollout import gate as gates
 from promise.rollout.deploy import GateRefused
-from promise.rollout.gate import GOLDEN, LOAD, run_gate
+from promise.rollout.gate import GOLDEN, LOAD, Gate, run_gate
 from promise.rollout.load import Load, drive, measure
 from promise.rollout.table import table_text
 
@@ -109,6 +110,30 @@ def test_a_refusal_tells_why_there_was_no_load_test(house: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("blocking", "overran", "undecided"),
+    [
+        ((LOAD,), True, True),
+        ((LOAD, "speed"), True, True),
+        ((LOAD, "speed"), False, False),
+        ((LOAD, "quality"), True, False),
+        ((LOAD, GOLDEN), True, False),
+        ((), False, False),
+    ],
+)
+def test_only_a_load_test_that_did_not_end_leaves_it_open(
+    blocking: tuple[str, ...], overran: bool, undecided: bool
+) -> None:
+    speed = Promise("speed", "latency_p99", at_most=10.0)
+    quality = Promise("quality", "accuracy", at_least=0.9)
+    verdicts = (
+        Verdict.unknown(speed, "there was no load test: it did not end within 123 s"),
+        Verdict.unknown(quality, "12 rows are too few"),
+    )
+    found = Gate(verdicts, {"load": Load(failed="so", overran=overran).to_json()}, blocking)
+    assert found.undecided is undecided
+
+
 def test_a_version_that_cannot_be_loaded_blocks(house: Any, tmp_path: Path) -> None:
     version = house.register()
     damaged = version.folder / "policy.json"

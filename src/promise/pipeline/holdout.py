@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,8 @@ class HoldoutRule:
     @classmethod
     def of(cls, task: Task, lineage: Mapping[str, Any]) -> HoldoutRule | None:
         """Return the rule of a version, or None where its task has no split."""
-        beside = ("label_field", "known_at_field")
-        kept = {key: value for key, value in task.split.items() if key not in beside}
+        known = {each.name for each in fields(Split)}  # what else is kept is the workload's own
+        kept = {key: value for key, value in task.split.items() if key in known}
         if "kind" not in kept:
             return None
         split = Split.from_json(kept)

@@ -173,6 +173,12 @@ class Workload:
     climbs
         Whether what a version was ordered with is measured anew when it is trained again on its
         own, since other data may carry another model; else it is its own pipeline, if it can be.
+    by_content
+        Whether equal requests ask about one and the same thing, so that all their answers lie on
+        one side of a retraining; else each answer counts by itself.
+    restored
+        What its options become when a version is trained again on its own: (folder, options) →
+        options, in which the version's own copy stands for a file that is gone.
     measure
         Further metrics of labelled rows: (pipeline, label codes, raw output, request) → values
         by name.
@@ -203,6 +209,8 @@ class Workload:
     paths: tuple[str, ...] = ()
     again: bool = False
     climbs: bool = False
+    by_content: bool = False
+    restored: Callable[[Path, Mapping[str, str]], dict[str, str]] | None = None
     one: Callable[[Pipeline], One | None] | None = None
     measure: Callable[[Pipeline, Array, Array, Columns], dict[str, float]] | None = None
     judge: Judge | None = None

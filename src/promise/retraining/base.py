@@ -85,6 +85,12 @@ class Base:
     cutoff_s: float | None = None
 
 
+def rows_of(part: Part | None, schema: Schema) -> Iterator[Columns]:
+    """Yield a part's rows batch by batch; none where there is no part."""
+    if part is not None:
+        yield from part.batches(schema)
+
+
 def is_ordered(pipeline: Pipeline) -> bool:
     """Say whether a row is answered by the rows before it, so that none may be left out."""
     return pipeline.task.request.find("time") is not None or isinstance(pipeline.featurize, Keyed)

@@ -17,6 +17,7 @@ from promise.features.keyed import Keyed
 from promise.records.events import Event, Events
 from promise.records.labels import Labels
 from promise.records.source import AT, ID
+from promise.retraining.frontier import Frontier
 from promise.retraining.logged import Logged, typed_rows
 from promise.state.moments import to_text
 
@@ -46,9 +47,9 @@ class Telling:
     model: str
     as_of: datetime
 
-    def completed(self, logged: Logged, since: datetime) -> Logged:
-        """Return all events since a moment, each once, with every label that is known by now."""
-        told = self._told().since(since).joined(logged.columns)
+    def completed(self, logged: Logged, frontier: Frontier) -> Logged:
+        """Return all events behind a frontier, each once, with every label known by now."""
+        told = frontier.behind(self._told()).joined(logged.columns)
         return self._once(self._relabelled(told, logged.strange)).sorted()
 
     def _told(self) -> Logged:

@@ -22,21 +22,26 @@ from promise.data.target import labelled
 from promise.errors import DataError
 from promise.features.keyed import Keyed
 from promise.pipeline.holdout import HoldoutRule
+from promise.pipeline.order import workload_named
 from promise.pipeline.pipeline import Pipeline
 from promise.records.labels import Labels
 from promise.records.source import AT, ID
 from promise.registry.versions import Version
-from promise.retraining.base import JUDGE, LOGGED, META, TRAIN, Base, Part, data_schema, is_ordered
-from promise.retraining.events import Telling
-from promise.retraining.logged import (
-    Logged,
-    Sides,
-    read_logged,
-    sides_by_group,
-    sides_by_hash,
-    sides_by_time,
-    with_ids,
+from promise.retraining.base import (
+    JUDGE,
+    LOGGED,
+    META,
+    TRAIN,
+    Base,
+    Part,
+    data_schema,
+    is_ordered,
+    rows_of,
 )
+from promise.retraining.events import Telling
+from promise.retraining.frontier import Frontier
+from promise.retraining.logged import Logged, read_logged, with_ids
+from promise.retraining.sides import Sides, content_fields, sides_of
 from promise.state.database import Database
 from promise.state.files import whole_file, write_json
 from promise.state.moments import to_text
@@ -134,14 +139,16 @@ def gather(
     logged = read_logged(
         records, version.name, labels,
         to=folder / "logged.jsonl", schema=schema, answer=task.answer, as_of=as_of,
-        since=base.since, unlabelled=keyed is not None,
+        unlabelled=keyed is not None,
     )  # fmt: skip
+    frontier = _frontier(base, schema, keyed)
+    logged = frontier.behind(logged)
     if base.logged is not None:
         earlier = read_columns(open_source(base.logged), with_ids(schema))[0]
         logged = logged.joined(earlier)
     if keyed is not None:
         telling = Telling(keyed, schema, task.answer, labels, version.name, as_of)
-        logged = telling.completed(logged, base.since)
+        logged = telling.completed(logged, frontier)
     late = known_at_field(task)
     if late is not None and any((f.name, f.type) == (late.name, "date") for f in schema):
         logged = logged.told_when(late.name, labels, as_of)
@@ -153,8 +160,16 @@ def gather(
     rule = HoldoutRule.of(replace(task, split=base.split), version.lineage)
     ordered = is_ordered(pipeline)
     logged = _completed(logged, rule, task.request)
-    sides = _sides(logged, rule, base, ordered=ordered)
+    sides = sides_of(logged, rule, base, _asked(pipeline), schema, ordered=ordered)
     return _Writing(folder, schema, base, logged, sides, ordered, rule).write(as_of)
+
+
+def _frontier(base: Base, schema: Schema, keyed: Keyed | None) -> Frontier:
+    """Return where the version's rows end; rows that stand alone are known by their answer."""
+    told = {} if keyed is None else keyed.columns
+    names = {role: told[role] for role in ("time", "id") if told.get(role) in schema}
+    rows = rows_of(base.history, schema.only(tuple(names.values()))) if names else ()
+    return Frontier.of(base.since, rows, time=names.get("time"), id=names.get("id"))
 
 
 def _completed(logged: Logged, rule: HoldoutRule | None, request: Schema) -> Logged:
@@ -183,13 +198,11 @@ def _completed(logged: Logged, rule: HoldoutRule | None, request: Schema) -> Log
     return replace(logged, columns=columns.with_columns({field.name: filled}))
 
 
-def _sides(logged: Logged, rule: HoldoutRule | None, base: Base, *, ordered: bool) -> Sides:
-    if ordered or (rule is not None and rule.split.kind == "temporal"):
-        gap_s = 0.0 if rule is None else rule.split.gap_s
-        return sides_by_time(logged, gap_s=gap_s, floor_s=base.cutoff_s)
-    if rule is not None and rule.grouped:
-        return sides_by_group(logged, rule)
-    return sides_by_hash(logged)
+def _asked(pipeline: Pipeline) -> Schema | None:
+    """Return the columns that say what is asked; None where each answer counts by itself."""
+    if not workload_named(pipeline.task.workload).by_content:
+        return None
+    return content_fields(pipeline.task.request)
 
 
 @dataclass(frozen=True)
@@ -240,7 +253,7 @@ class _Writing:
         return gathered
 
     def _write(self, name: str, part: Part | None, last: Columns) -> int:
-        first = () if part is None else part.batches(self.schema)
+        first = rows_of(part, self.schema)
         return _write_parquet(self.folder / name, self.schema, chain(first, [last]))
 
     def _rule(self) -> str | None:

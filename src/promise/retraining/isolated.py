@@ -132,4 +132,6 @@ def _terms(errand: Errand) -> tuple[Any, dict[str, Any]]:
     terms = {"seed": seed, **{key: order[key] for key in kept if key in order}}
     if workload.climbs:  # a column that set other rows apart is not told by answers
         terms["split"] = gathered.rule
+    if workload.restored is not None:
+        terms["options"] = workload.restored(version.folder, terms.get("options") or {})
     return gathered.train, terms

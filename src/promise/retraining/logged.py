@@ -1,4 +1,4 @@
-"""Labelled answers of a model as typed rows, and which of them are set aside to judge by."""
+"""Labelled answers of a model as typed rows."""
 
 from __future__ import annotations
 
@@ -15,20 +15,13 @@ import numpy as np
 from promise.data.answer import Answer, truths
 from promise.data.columns import Array, Columns
 from promise.data.schema import Field, Schema
-from promise.data.split import HOLDOUT
 from promise.data.target import labelled
 from promise.errors import DataError
 from promise.kernels.parsing import label_codes
-from promise.kernels.rows import text_hash
-from promise.pipeline.holdout import HoldoutRule
 from promise.pipeline.request import request_from_rows
 from promise.records.labels import Labels
 from promise.records.source import AT, ID, write_logged
 
-SET_ASIDE = 0.2
-"""Share of labelled answers that is never learned from, so that versions can be compared."""
-
-_SEED = 0x7E7A  # one draw for all models and runs: a row once set aside stays so
 _LINES_AT_ONCE = 2_000
 _ADDED = (Field(ID, "category", role="id"), Field(AT, "date", role="ignore", format="iso"))
 
@@ -76,11 +69,6 @@ class Logged:
         columns = Columns.concat([earlier.take(gone), self.columns])
         return replace(self, columns=columns).sorted()
 
-    def since(self, moment: datetime) -> Logged:
-        """Return those that were answered after a moment."""
-        later = self.columns[AT] > np.datetime64(_naive(moment))
-        return replace(self, columns=self.columns.take(later))
-
     def told_when(self, known_at: str, labels: Labels, as_of: datetime) -> Logged:
         """Fill a column with when each label became known, so that no row looks ahead at it."""
         ids, when = self.columns[ID], self.columns[known_at].copy()
@@ -111,10 +99,9 @@ def read_logged(
     schema: Schema,
     answer: Answer,
     as_of: datetime,
-    since: datetime,
     unlabelled: bool = False,
 ) -> Logged:
-    """Return the labelled answers given since a moment, of labels known by another.
+    """Return the labelled answers, of labels known by a moment.
 
     Parameters
     ----------
@@ -132,7 +119,7 @@ def read_logged(
     with to.open(encoding="utf-8") as file:
         logged = typed_rows(map(json.loads, file), schema, answer, unlabelled=unlabelled)
     to.unlink()
-    return logged.since(since).sorted()
+    return logged.sorted()
 
 
 def typed_rows(
@@ -200,58 +187,3 @@ def _known(values: Array, answer: Answer) -> Array:
 def _naive(moment: datetime) -> datetime:
     """Return a moment in UTC without its zone, as NumPy's times are."""
     return moment.astimezone(UTC).replace(tzinfo=None)
-
-
-@dataclass(frozen=True)
-class Sides:
-    """Which logged answers are learned from and which judge; those of a gap do neither.
-
-    Parameters
-    ----------
-    cutoff_s
-        Where time sets them apart: answers from then on judge.
-    """
-
-    learned: Array
-    judging: Array
-    cutoff_s: float | None = None
-
-
-def sides_by_time(logged: Logged, *, gap_s: float, floor_s: float | None) -> Sides:
-    """Set the newest answers aside, as the model will meet what comes after it.
-
-    Parameters
-    ----------
-    gap_s
-        Answers so shortly before the cutoff are learned from neither.
-    floor_s
-        Answers before it may have been learned from already, so the cutoff is not before it.
-
-    Rows without a label are on the side of their time, and do not move the cutoff.
-    """
-    at_s = logged.at_s
-    if not logged.n_labelled:
-        return Sides(np.zeros(len(at_s), dtype=np.bool_), np.zeros(len(at_s), dtype=np.bool_),
-                     floor_s)  # fmt: skip
-    newest = float(np.quantile(at_s[logged.labelled], 1 - SET_ASIDE, method="higher"))
-    cutoff_s = newest if floor_s is None else max(newest, floor_s)
-    return Sides(at_s < cutoff_s - gap_s, at_s >= cutoff_s, cutoff_s)
-
-
-def sides_by_hash(logged: Logged) -> Sides:
-    """Set a fixed share aside by the hash of each id: once set aside, always set aside."""
-    judging = text_hash(logged.columns[ID], _SEED) < np.uint64(SET_ASIDE * 2**64)
-    return Sides(~judging, judging)
-
-
-def sides_by_group(logged: Logged, rule: HoldoutRule) -> Sides:
-    """Set aside the answers of the groups that the first version sealed.
-
-    An answer that tells no group goes by the hash of its id.
-    """
-    assert rule.field is not None, "a grouped rule has its column"
-    by_hash = sides_by_hash(logged)
-    told = labelled(logged.columns[rule.field.name])
-    found = rule.sides(np.arange(logged.columns.n_rows), logged.columns)
-    judging = np.where(told, found == HOLDOUT, by_hash.judging)
-    return Sides(~judging, judging)

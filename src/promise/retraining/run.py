@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,12 +29,15 @@ from promise.retraining.lease import Hold, LeaseLost, lease_key
 from promise.retraining.lists import GatheredEvents, events_in, gather_events
 from promise.retraining.runs import Run, State
 from promise.retraining.triggers import Due, due
-from promise.rollout.deploy import deploy
+from promise.rollout.deploy import GateRefused, deploy
 from promise.rollout.leases import Leases
 from promise.settings import Settings
 from promise.state.failpoints import reach
 
 log = logging.getLogger(__name__)
+
+GATE_TRIES = 6
+"""So often a version comes to a gate whose load test does not end; then it is too slow."""
 
 _KEPT_FOLDERS = 2  # of runs whose version is on no route: it may be deployed by hand yet
 
@@ -83,8 +87,12 @@ class Retraining:
             settled = self._settle(name, hold)
             if settled is not None:
                 return settled
-            asked = due(self.facts.read(name))
-            return None if asked is None else self._carry_out(name, asked, hold)
+            facts = self.facts.read(name)
+            asked = due(facts)
+            if asked is None:
+                return None
+            waiting = facts.waiting if facts.asked is None else None
+            return self._carry_out(name, asked, hold, waiting)
 
     def _settle(self, name: str, hold: Hold) -> Run | None:
         """End the record of a run whose process is gone; go on with what it had registered."""
@@ -104,8 +112,7 @@ class Retraining:
         if route.role(version.number) is not None:
             sentence = f"{version} is {route.role(version.number)}"
             return self._ended(run, "deployed", sentence, version=version.number)
-        lists = lists_workload(version.workload) is not None
-        gathered = (events_in if lists else gathered_in)(self._folder(run))
+        gathered = _gathered(version, self._folder(run))
         if route.live != run.live or route.candidate is not None or gathered is None:
             sentence = f"{version} was registered, but the route changed meanwhile"
             return self._ended(run, "kept", sentence, version=version.number)
@@ -118,15 +125,29 @@ class Retraining:
                 return self.registry.fetch(version)
         return None
 
-    def _carry_out(self, name: str, asked: Due, hold: Hold) -> Run:
+    def _carry_out(self, name: str, asked: Due, hold: Hold, waiting: Run | None) -> Run:
+        """Train and judge; a version that waits for its gate is judged, not trained again."""
         live = self.registry.find(f"{name}@live")
+        made = None if waiting is None else self._made_before(waiting)
+        known = self.facts.last_number(live)
+        if waiting is not None and made is not None:
+            known = waiting.label_number
         run = self.facts.runs.begin(
-            name, asked.kind, asked.reason,
-            live=live.number, label_number=self.facts.last_number(live),
-        )  # fmt: skip
+            name, asked.kind, asked.reason, live=live.number, label_number=known
+        )
         self.tell(f"{run}: {run.reason}")
         reach("retraining.begun")
-        return self._told(run, lambda: self._train(run, live, hold))
+        if made is None:
+            return self._told(run, lambda: self._train(run, live, hold))
+        return self._told(run, lambda: self._judge(run, made[1], made[0], live, hold))
+
+    def _made_before(self, run: Run) -> tuple[Version, Gathered | GatheredEvents] | None:
+        """Return the version of a run and what it was made of; None where that is gone."""
+        with suppress(PromiseError):  # it may have been retired since
+            version = self.registry.find(f"{run.name}@{run.version}")
+            gathered = _gathered(version, self._made_in(version))
+            return None if gathered is None else (version, gathered)
+        return None
 
     def _told(self, run: Run, work: Callable[[], Run]) -> Run:
         """Do the work of a run; what it cannot do is on record in words."""
@@ -210,7 +231,13 @@ class Retraining:
                 gate_seconds=self.gate_seconds,
             )  # fmt: skip
         except PromiseError as error:  # the gate's no, or a route that cannot take it now
-            return self._ended(run, "refused", f"{told} {error}", **facts)
+            tries = sum(each.version == version.number for each in self.facts.runs.of(run.name))
+            open_yet = isinstance(error, GateRefused) and error.gate.undecided
+            waits = open_yet and tries + 1 < GATE_TRIES
+            state: State = "failed" if waits else "refused"
+            if waits:
+                told += f" {version} waits for a machine with room: its gate is tried again."
+            return self._ended(run, state, f"{told} {error}", **facts)
         reach("retraining.deployed")
         return self._ended(run, "deployed", told, **facts)
 
@@ -239,12 +266,19 @@ class Retraining:
         # a live version may be older than every run that the record is asked for
         wanted = {self._made_in(self.registry.get(f"{name}@{number}")) for number in loaded}
         made = [run for run in self.facts.runs.of(name) if run.version is not None]
-        idle = [run for run in made if run.version not in loaded]
-        wanted |= {self._folder(run) for run in idle[:_KEPT_FOLDERS]}
+        idle = list(dict.fromkeys(run.version for run in made if run.version not in loaded))
+        # several runs may have come to one version: its rows lie in the folder of the first
+        wanted |= {self._folder(run) for run in made if run.version in idle[:_KEPT_FOLDERS]}
         home = self._home(name)
         for folder in home.iterdir() if home.is_dir() else ():
             if folder not in wanted:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _gathered(version: Version, folder: Path | None) -> Gathered | GatheredEvents | None:
+    """Return what a run gathered for a version; None where that is gone."""
+    read = gathered_in if lists_workload(version.workload) is None else events_in
+    return None if folder is None else read(folder)
 
 
 def _run_of(version: Version) -> int | None:

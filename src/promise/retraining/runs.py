@@ -57,7 +57,8 @@ class Run:
         What asked for it, and in words.
     state
         `running`; `deployed` (sent on its way to users), `kept` (registered, the live one stays),
-        `refused` (by the gate or by a route that cannot take it); `failed`, or `interrupted`.
+        `refused` (by the gate or by a route that cannot take it); `failed` (one with a version
+        waits for its gate), or `interrupted`.
     live
         The version that was live then.
     version
@@ -90,6 +91,11 @@ class Run:
 
     def __str__(self) -> str:
         return f"retraining {self.number} of {self.name}"
+
+    @property
+    def waits(self) -> bool:
+        """Whether it made a version whose gate could not come to its end, and will again."""
+        return self.state == "failed" and self.version is not None
 
     @property
     def seconds(self) -> float | None:

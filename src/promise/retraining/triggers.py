@@ -88,6 +88,12 @@ class Facts:
         """The runs that started from the version that is live now."""
         return tuple(run for run in self.runs if run.live == self.live)
 
+    @property
+    def waiting(self) -> Run | None:
+        """The last run, where its version waits for a gate that could not come to its end."""
+        last = next(iter(self.of_live), None)
+        return last if last is not None and last.waits else None
+
 
 def due(facts: Facts) -> Due | None:
     """Return the retraining that should run now; None where none should.
@@ -106,7 +112,7 @@ def due(facts: Facts) -> Due | None:
         return None
     found = _asking(facts)
     if resting_until(facts) > facts.now:
-        found = {kind: reason for kind, reason in found.items() if kind == "hand"}
+        found = {} if facts.asked is None else {"hand": facts.asked}
     if lenient_until(facts) > facts.now:
         found = {kind: reason for kind, reason in found.items() if kind not in _LENIENT}
     if not found:
@@ -190,6 +196,8 @@ def _asking(facts: Facts) -> dict[Kind, str]:
         found["drift"] = f"the data drifted: {', '.join(facts.drifted)} is broken"
     if facts.asked is not None:
         found["hand"] = facts.asked
+    if facts.waiting is not None:  # its reason was heard and noted as such, but not yet served
+        found.setdefault(facts.waiting.kind, facts.waiting.reason)
     fire = _fire(facts)
     if fire is not None and fire <= facts.now and facts.new_labels:
         found["schedule"] = f"the schedule {facts.retrain['schedule']} (UTC) has come"

@@ -26,6 +26,7 @@ from promise.rollout.subject import Subject
 
 GOLDEN = "golden rows"
 LOAD = "load test"
+_NO_LOAD = "there was no load test"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,13 @@ class Gate:
     def passed(self) -> bool:
         """Whether nothing blocks the deployment."""
         return not self.blocking
+
+    @property
+    def undecided(self) -> bool:
+        """Whether nothing blocks but a load test that did not end, as on a machine without room."""
+        unmeasured = {v.promise for v in self.verdicts if v.reason.startswith(_NO_LOAD)}
+        overran = bool(self.evidence.get("load", {}).get("overran"))
+        return overran and set(self.blocking) <= unmeasured | {LOAD}
 
     def to_json(self) -> dict[str, Any]:
         """Return what a transition keeps as its evidence."""
@@ -142,9 +150,7 @@ def _judged(promise: Promise, replay: Replay, load: Load) -> Verdict:
     kind = evidence_of(promise)
     if kind in _BY_LOAD:
         if load.failed or not load.requests:
-            return Verdict.unknown(
-                promise, f"there was no load test: {load.failed or 'no requests'}"
-            )
+            return Verdict.unknown(promise, f"{_NO_LOAD}: {load.failed or 'no requests'}")
         return _BY_LOAD[kind](promise, load)
     if kind == "psi":
         return Verdict.unknown(promise, "drift is judged on live rows")

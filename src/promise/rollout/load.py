@@ -46,6 +46,8 @@ class Load:
         Largest difference between kept and recomputed golden outputs; None without golden rows.
     failed
         Why there was no load test; empty when there was one.
+    overran
+        Whether it did not end in its time, which says as much of the machine as of the version.
     """
 
     requests: int = 0
@@ -58,6 +60,7 @@ class Load:
     golden: float | None = None
     first_error: str = ""
     failed: str = ""
+    overran: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return what the gate's evidence keeps."""
@@ -81,7 +84,7 @@ def measure(folder: Path, seconds: float, targets: tuple[float, ...]) -> Load:
             timeout=seconds + _START_S,
         )
     except subprocess.TimeoutExpired:
-        return Load(failed=f"it did not end within {seconds + _START_S:.0f} s")
+        return Load(failed=f"it did not end within {seconds + _START_S:.0f} s", overran=True)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         return Load(failed=f"the process ended with code {done.returncode}: {last[:300]}")

@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from promise.data.encodings import encoding_told
 from promise.data.rows import OnBadRows
 from promise.data.source import Source, open_source
 from promise.errors import ConfigError
@@ -149,7 +150,8 @@ def train_version(
         if kind.finder is not None and isinstance(data, str) and data == LOG:
             source = History(registry.database, name, until=until, records=settings.records)
         else:
-            source = open_source(data, on_bad_rows=on_bad_rows)
+            likely = None if parent is None else encoding_told(parent.lineage)
+            source = open_source(data, on_bad_rows=on_bad_rows, likely_encoding=likely)
             if until is not None:
                 log = History(registry.database, name, until=until, records=settings.records)
                 order = replace(order, log=log)
@@ -207,7 +209,14 @@ def whole_paths(options: Mapping[str, str], paths: tuple[str, ...]) -> dict[str,
     >>> whole_paths({"rules": "/srv/rules.csv", "reject": "0.1"}, ("rules",))
     {'rules': '/srv/rules.csv', 'reject': '0.1'}
     """
-    return {key: _place(text, text) if key in paths else text for key, text in options.items()}
+    return {key: _whole(text) if key in paths else text for key, text in options.items()}
+
+
+def _whole(text: str) -> str:
+    """Return a path whole, or several that commas part; what is no file here is a name."""
+    parts = [text] if Path(text).expanduser().exists() else text.split(",")
+    here = ((part, Path(part.strip()).expanduser().exists()) for part in parts)
+    return ",".join(_place(part.strip(), part) if found else part for part, found in here)
 
 
 def _place(data: Any, name: str) -> str:

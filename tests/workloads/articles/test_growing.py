@@ -45,6 +45,8 @@ from promise.rollout.reconciler import Reconciler
 from promise.rollout.status import status
 from promise.settings import Settings
 from promise.training.train import train_version
+from promise.workloads.articles import ladder, presets
+from promise.workloads.articles.rungs import Rung
 
 TERMS = {"encoder": "none", "groups": "no", "baselines": "no"}
 DRIFT = Promise("drift", "psi", at_most=0.1)
@@ -309,3 +311,85 @@ def test_a_retraining_measures_the_ladder_anew_and_tells_what_it_made(
     assert made.lineage["rows_used"] > 600
     assert made.metrics["metric"] == "f1_macro"
     assert not isinstance(run.comparison["difference"], str)
+
+
+def test_the_own_copy_stands_in_for_an_encoder_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, gone = tmp_path / "here", tmp_path / "gone"
+    here.mkdir()
+    monkeypatch.setattr(presets, "find_spec", lambda _: None)
+    bare, whole = tmp_path / "bare", tmp_path / "whole"
+    copy = whole / "weights" / "score" / "member-1" / "encoder"
+    copy.mkdir(parents=True)
+    bare.mkdir()
+    kept = {"encoder": str(here), "review": "0.1"}
+    assert presets.restored(whole, kept) == kept
+    lost = kept | {"encoder": str(gone)}
+    assert presets.restored(whole, lost) == kept | {"encoder": str(copy)}
+    assert presets.restored(bare, lost) == kept | {"encoder": "none"}
+    both = {"encoder": f"{gone}, {here}"}
+    assert presets.restored(whole, both) == {"encoder": f"{here},{copy}"}
+    assert presets.restored(whole, {"encoder": "none"}) == {"encoder": "none"}
+    # the installed package was used without being asked for, and is installed no more
+    assert presets.restored(whole, {}) == {"encoder": str(copy)}
+    assert presets.restored(bare, {}) == {}
+
+
+@pytest.mark.slow
+def test_an_encoder_that_is_gone_is_no_end_of_growing(
+    make_room: Callable[[], Newsroom], vectors: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    room, table = make_room(), tmp_path / "words.txt"
+    table.write_bytes(vectors.read_bytes())
+
+    def static(rungs: list[Rung], *_: object) -> tuple[Rung, str]:
+        return next(rung for rung in rungs if rung.name == "static vectors"), "it was asked for"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ladder, "choose", static)
+        room.train(article_table(120), options={**TERMS, "encoder": str(table)})
+    room.live('[promises]\nquality = { that = "f1_macro", at_least = 0.01, due = "gate" }\n'
+                '[retrain]\nevery_rows = 50\n')  # fmt: skip
+    table.unlink()
+    more = article_table(100, seed=4)
+    room.label(room.answered(more), more["topic"].to_pylist())
+    retraining = Retraining(room.settings, gate_seconds=0.2)
+    run = retraining.run("news")
+    retraining.close()
+    assert run is not None
+    assert run.version == 2, run.sentence
+    rungs = {
+        rung["rung"] for rung in read_notes(room.registry.find("news@2").folder)["ladder"]["rungs"]
+    }
+    assert "static vectors" in rungs
+
+
+@pytest.mark.slow
+def test_a_split_by_time_stays_one_when_it_is_trained_again(
+    make_room: Callable[[], Newsroom],
+) -> None:
+    room, rows = make_room(), article_table(150)
+    days = [f"2025-01-{1 + number // 6:02}" for number in range(rows.num_rows)]
+    version = room.train(
+        rows.append_column("day", pa.array(days)), split="temporal:day"
+    )  # fmt: skip
+    assert "day" in {field["name"] for field in version.lineage["schema"]}
+    room.live('[promises]\nquality = { that = "f1_macro", at_least = 0.01, due = "gate" }\n'
+                '[retrain]\nevery_rows = 50\n')  # fmt: skip
+    more = article_table(100, seed=4)
+    twins = pa.concat_tables([more, more.slice(0, 10)])  # asked early, and again at the end
+    for part in (twins.slice(0, 50), twins.slice(50)):
+        room.label(room.answered(part), part["topic"].to_pylist())
+    retraining = Retraining(room.settings, gate_seconds=0.2)
+    run = retraining.run("news")
+    retraining.close()
+    assert run is not None
+    assert run.version == 2, run.sentence
+    made = room.registry.find("news@2")
+    assert made.metrics["split"].startswith("the latest")
+    assert f"(from {room.clock.now().year}-" in made.metrics["split"]
+    judge = pq.read_table(Path(made.lineage["source"]).with_name("judge.parquet"))
+    learned = pq.read_table(made.lineage["source"])
+    assert not set(judge["body"].to_pylist()) & set(learned["body"].to_pylist())

@@ -13,12 +13,16 @@ from tests.workloads.articles.conftest import train
 
 from promise.data.columns import Columns
 from promise.data.synthetic_articles import article_table
-from promise.errors import ConfigError, DataError
+from promise.errors import ArtifactError, ConfigError, DataError
 from promise.metrics.pointwise import metric_named
+from promise.models.encoder import open_encoder
+from promise.models.text_linear import Margins
 from promise.pipeline.answers import answer_rows
 from promise.pipeline.artifact import golden_difference, load_pipeline, save_pipeline
 from promise.pipeline.order import Outcome
 from promise.pipeline.request import request_from_rows
+from promise.workloads.articles.learners import OfVectors
+from promise.workloads.articles.task import TEXT
 
 
 def asked(outcome: Outcome, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -166,6 +170,19 @@ def test_an_encoder_joins_the_ladder(rows: pa.Table, vectors: Path, tmp_path: Pa
         rung for rung in outcome.details["ladder"]["rungs"] if rung["rung"] == "static vectors"
     )
     assert vectors_rung["features"] == 8
+
+
+def test_a_table_from_a_text_file_is_known_again(vectors: Path, tmp_path: Path) -> None:
+    linear = Margins(np.ones((8, 2), np.float32), np.zeros(2, np.float32))
+    learned = OfVectors(open_encoder(vectors), linear)
+    articles = Columns({TEXT: np.array(["market film vote"], dtype=object)})
+    learned.save(tmp_path)
+    found = OfVectors.load(tmp_path).margins(articles)
+    np.testing.assert_array_equal(found, learned.margins(articles))
+    told = tmp_path / "vectors.json"
+    told.write_text(told.read_text().replace('"weights_hash": "', '"weights_hash": "0'))
+    with pytest.raises(ArtifactError, match="not the encoder that the version was trained with"):
+        OfVectors.load(tmp_path)
 
 
 @pytest.mark.slow

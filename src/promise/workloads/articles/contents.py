@@ -53,7 +53,7 @@ def contents_of(
             "n_source_rows": ground.n_source_rows,
             "rows_used": len(ground.rows),
             "seed": ground.order.seed,
-            "schema": ground.sheet.schema.to_json(),
+            "schema": ground.schema.to_json(),
             "split": ground.split.describe(),
         },
         recipe=recipe_of(ground, ladder),

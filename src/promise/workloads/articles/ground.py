@@ -14,6 +14,7 @@ import pyarrow as pa
 from promise.data.answer import Answer
 from promise.data.columns import Array, Columns, IntArray
 from promise.data.infer import infer_field
+from promise.data.schema import Field, Schema
 from promise.data.source import Source
 from promise.data.split import LEAST_ROWS
 from promise.errors import DataError, near
@@ -53,6 +54,8 @@ class Ground:
         How many rows the source has.
     found
         What was noticed, JSON-ready.
+    beside
+        The column that the split reads, as it was typed; None where it reads none.
     """
 
     source: Source
@@ -66,6 +69,15 @@ class Ground:
     split: ArticleSplit
     n_source_rows: int
     found: dict[str, Any]
+    beside: Field | None = None
+
+    @property
+    def schema(self) -> Schema:
+        """Every column that was read, the label last."""
+        fields = self.sheet.schema.fields
+        if self.beside is None or self.beside.name in self.sheet.schema.names:
+            return self.sheet.schema
+        return Schema((*fields[:-1], self.beside, fields[-1]))
 
     @property
     def job(self) -> Job:
@@ -106,7 +118,7 @@ def lay_ground(source: Source, order: Order, tell: Tell, known: Answer | None = 
     """
     sheet = read_sheet(source, order)
     beside = (order.split or "").partition(":")[2] or None
-    cells, n_rows = _cells(source, sheet, beside)
+    cells, n_rows, told = _cells(source, sheet, beside)
     named = read_labels(cells["label"], sheet.label, order.options.get("labels", "auto"), known)
     if len(named.known) < LEAST_ROWS:
         raise DataError(
@@ -123,7 +135,7 @@ def lay_ground(source: Source, order: Order, tell: Tell, known: Answer | None = 
     ground = Ground(
         source, order, sheet, articles, named, named.known, groups,
         np.zeros(len(named.known), np.bool_), split, n_rows,
-        {"unlabelled": n_rows - len(named.known), **copies, **_texts(articles, named)},
+        {"unlabelled": n_rows - len(named.known), **copies, **_texts(articles, named)}, told,
     ).only(keep)  # fmt: skip
     values = None if beside is None else cells[beside][ground.rows]
     sealed, split = split.sides(ground.named.truth, ground.groups, values)
@@ -131,8 +143,10 @@ def lay_ground(source: Source, order: Order, tell: Tell, known: Answer | None = 
     return replace(ground, found={**ground.found, **_classes(ground)})
 
 
-def _cells(source: Source, sheet: Sheet, beside: str | None) -> tuple[dict[str, Any], int]:
-    """Return texts by role, raw labels, and the split's column, for every row."""
+def _cells(
+    source: Source, sheet: Sheet, beside: str | None
+) -> tuple[dict[str, Any], int, Field | None]:
+    """Return texts by role, raw labels, and the split's column, for every row; its field."""
     fields = {role: {"name": name, "type": "text"} for role, name in sheet.texts.items()}
     wanted = list(dict.fromkeys([*sheet.texts.values(), sheet.label]))
     if beside is not None:
@@ -155,10 +169,12 @@ def _cells(source: Source, sheet: Sheet, beside: str | None) -> tuple[dict[str, 
         raise DataError(f"{source.name} has no rows.")
     cells: dict[str, Any] = {role: np.concatenate(parts[role]) for role in fields}
     cells["label"] = parts["label"]
-    if beside is not None:
-        column = _joined(raw)
-        cells[beside] = parse_column(column.combine_chunks(), vars(infer_field(beside, column)))
-    return cells, n_rows
+    if beside is None:
+        return cells, n_rows, None
+    column = _joined(raw)
+    told = infer_field(beside, column)
+    cells[beside] = parse_column(column.combine_chunks(), vars(told))
+    return cells, n_rows, told
 
 
 def _joined(chunks: list[Any]) -> Any:

@@ -15,6 +15,7 @@ from promise.features.text_cache import CachedEncoder
 from promise.job import Job
 from promise.models.encoder import Encoder
 from promise.workloads.articles.chances import Chances
+from promise.workloads.articles.choosing import choose, lead_error
 from promise.workloads.articles.kept import Kept, rows_named
 from promise.workloads.articles.learners import Learner, OfVectors, computing
 from promise.workloads.articles.rungs import (
@@ -22,9 +23,7 @@ from promise.workloads.articles.rungs import (
     Folds,
     Rung,
     Terms,
-    choose,
     decided,
-    lead_error,
     mean_of,
     measured,
     truth_of,
@@ -66,6 +65,7 @@ class Ladder:
             "rung": self.chosen.name,
             "reason": self.reason,
             "features": self.chosen.n_features,
+            "expected": None if np.isnan(self.chosen.expected) else self.chosen.expected,
             "metric": METRIC,
             "judged_by": f"{FOLDS}-fold cross-validation, {len(self.folds.parts) // FOLDS or 1} "
             "times, copies kept together",
@@ -90,7 +90,7 @@ def climb(
     pairs
         Which two are averaged.
     """
-    folds = Folds.of(truth, groups, terms.job)
+    folds = Folds.of(truth, groups, terms.job, rivals=len(ways) > 1)
     judged = truth[folds.judged]
     imbalanced = _imbalanced(truth)
     rungs: list[Rung] = []
@@ -118,8 +118,8 @@ def climb(
         tell(f"{rungs[-1].name}: {METRIC} {rungs[-1].score:.4f}")
     rungs = [_in_time(rung, terms) for rung in rungs]
     chosen, reason = choose(rungs, truth_of(judged, terms.answer), terms, folds)
-    rungs = [replace(r, status="chosen") if r is chosen else r for r in rungs]
-    chosen = next(rung for rung in rungs if rung.status == "chosen")
+    chosen = replace(chosen, status="chosen")
+    rungs = [chosen if r.name == chosen.name else r for r in rungs]
     tell(f"chosen: {chosen.name}, since {reason}")
     return Ladder(tuple(rungs), chosen, reason, folds, judged, reads)
 

@@ -15,6 +15,7 @@ from promise.errors import ArtifactError
 from promise.features.text_cache import CachedEncoder
 from promise.features.text_cache_shared import shared_encoder
 from promise.models.encoder import Encoder, open_encoder
+from promise.models.encoder_files import files_of, hash_of
 from promise.models.encoder_tuned import Adapter
 from promise.models.text_linear import Margins
 from promise.models.text_terms import Terms
@@ -166,11 +167,14 @@ class OfVectors:
         self.linear.save(folder)
         if self.adapter is not None:
             self.adapter.save(folder)
-        (folder / "encoder").mkdir()
-        self.encoder.save(folder / "encoder")
-        # another encoder's vectors mean nothing to these weights
-        tuned = self.adapter is not None
-        told = json.dumps({"weights_hash": self.encoder.weights_hash, "tuned": tuned})
+        home = folder / "encoder"
+        home.mkdir()
+        self.encoder.save(home)
+        # Another encoder's vectors mean nothing to these weights. The hash is that of the copy: a
+        # table that was read from a text file is written in another form.
+        told = json.dumps(
+            {"weights_hash": hash_of(files_of(home)), "tuned": self.adapter is not None}
+        )
         (folder / "vectors.json").write_text(told, encoding="utf-8")
 
     @classmethod

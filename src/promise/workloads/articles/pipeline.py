@@ -6,7 +6,7 @@ from promise.pipeline.order import Workload
 from promise.promises.spec import Promise
 from promise.workloads.articles.evaluate import measure
 from promise.workloads.articles.one import one_article
-from promise.workloads.articles.presets import PRESETS
+from promise.workloads.articles.presets import PRESETS, restored
 from promise.workloads.articles.task import METRIC, NAME_OF_WORKLOAD
 from promise.workloads.articles.terms import OPTIONS
 from promise.workloads.articles.train import train_articles
@@ -28,8 +28,11 @@ WORKLOAD = Workload(
     train=train_articles,
     cache_s=3600.0,
     options=OPTIONS,
+    paths=("encoder", "rules"),
     again=True,
     climbs=True,
+    by_content=True,
+    restored=restored,
     one=one_article,
     measure=measure,
     bulk_rows=2048,

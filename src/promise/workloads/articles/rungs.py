@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from promise.data.answer import Class, Labels
 from promise.data.columns import Array, FloatArray, IntArray
 from promise.job import Job
 from promise.kernels.multilabel import coded
-from promise.metrics.intervals import bootstrap_interval, paired_difference
+from promise.metrics.intervals import bootstrap_interval
 from promise.metrics.pointwise import Metric, metric_named
 from promise.workloads.articles.chances import Chances, label_multipliers, log_odds_of
 from promise.workloads.articles.score import blended
@@ -22,8 +22,8 @@ from promise.workloads.articles.task import METRIC
 from promise.workloads.articles.ways import Setting
 
 FOLDS = 5
-SMALL = 0.005
-"""A lead smaller than this, and than its own standard error, is left to the cheaper rung."""
+TERMS_BELOW, VECTORS_FROM = 3, 4
+"""Ways of a lower cost are made of terms, and those from the other on of an encoder's vectors."""
 
 _RESAMPLES = 200
 
@@ -73,10 +73,16 @@ class Folds:
     judged: IntArray
 
     @classmethod
-    def of(cls, truth: Array, groups: IntArray, job: Job) -> Folds:
-        """Deal articles into folds: classes alike, copies together; few articles several times."""
+    def of(cls, truth: Array, groups: IntArray, job: Job, *, rivals: bool = True) -> Folds:
+        """Deal articles into folds: classes alike, copies together; few articles several times.
+
+        Parameters
+        ----------
+        rivals
+            Whether rungs are to be told apart; to calibrate one, each article is judged once.
+        """
         n = len(truth)
-        repeats = 4 if n < 250 else 2 if n < 1000 else 1
+        repeats = 1 if n >= 1000 or not rivals else 4 if n < 250 else 2
         parts = []
         for repeat in range(repeats):
             fold = group_folds(truth, groups, FOLDS, job.child(f"folds-{repeat}").rng())
@@ -102,6 +108,8 @@ class Rung:
         How each way's margins, and the mean of several, become probabilities.
     n_features
         In the first fold.
+    expected
+        What it will reach by all that is known of its kind; NaN before rungs are compared.
     status
         `tried`, `chosen`, `too slow`, `given up`, or `skipped`.
     """
@@ -115,6 +123,7 @@ class Rung:
     multipliers: tuple[float, ...] | None = None
     score: float = float("nan")
     interval: tuple[float, float] = (float("nan"), float("nan"))
+    expected: float = float("nan")
     n_features: int = 0
     latency_ms: float = float("nan")
     seconds: float = 0.0
@@ -202,36 +211,3 @@ def mean_of(first: Rung, second: Rung, judged: Array, terms: Terms, folds: Folds
         latency_ms=first.latency_ms + second.latency_ms,
     )
     return scored(rung, judged, terms, folds)
-
-
-def choose(rungs: Sequence[Rung], y: Array, terms: Terms, folds: Folds) -> tuple[Rung, str]:
-    """Return the best rung, or a cheaper one that is as good as far as these articles can tell."""
-    fit = sorted((r for r in rungs if r.status == "tried"), key=lambda rung: rung.cost)
-    if not fit:
-        fit = sorted((r for r in rungs if r.shares is not None), key=lambda r: r.latency_ms)[:1]
-        return fit[0], "no rung keeps the latency that was asked for; this one is the fastest"
-    best = max(fit, key=lambda rung: rung.score)
-    for rung in fit:
-        if rung is best:
-            break
-        lead = best.score - rung.score
-        if lead < SMALL and lead <= lead_error(best, rung, y, terms, folds):
-            return rung, (
-                f"{best.name} leads by {lead:.4f} only, which is within noise, and costs more"
-            )
-    if len(fit) == 1:
-        return best, "no other rung was tried"
-    second = max((rung for rung in fit if rung is not best), key=lambda rung: rung.score)
-    return best, f"it is the best, {best.score - second.score:+.4f} beside {second.name}"
-
-
-def lead_error(best: Rung, rung: Rung, y: Array, terms: Terms, folds: Folds | None) -> float:
-    """Return the standard error of the lead; each judged row by itself where there is one fold."""
-    assert best.shares is not None
-    assert rung.shares is not None
-    found = paired_difference(
-        terms.metric, y, best.shares, rung.shares, seed=terms.job.seed, n=_RESAMPLES,
-        level=0.6827, groups=None if folds is None else folds.judged,
-        multipliers_a=moved_by(best), multipliers_b=moved_by(rung),
-    )  # fmt: skip
-    return (found.high - found.low) / 2

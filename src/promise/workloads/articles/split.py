@@ -10,7 +10,7 @@ import numpy as np
 from promise.data.columns import Array, IntArray
 from promise.data.evidence import holdout_fraction
 from promise.data.sample import time_numbers
-from promise.data.split import LEAST_ROWS, time_cutoff
+from promise.data.split import LEAST_ROWS, Split, time_cutoff
 from promise.errors import ConfigError, DataError, near
 from promise.kernels.rows import row_hash
 
@@ -121,6 +121,20 @@ class ArticleSplit:
         if self.rule == "temporal":
             return f"the latest {share} of articles by `{self.column}` (from {self.cutoff})"
         return f"a random {share} of articles, in equal shares of each class, copies kept together"
+
+    @property
+    def by_time(self) -> dict[str, Any]:
+        """The rule as tables have it, where it is one of time; else nothing.
+
+        Examples
+        --------
+        >>> split = ArticleSplit("temporal", 0.2, 7, "day", "2026-05-01")
+        >>> split.by_time["kind"], split.by_time["cutoff"]
+        ('temporal', '2026-05-01')
+        """
+        if self.rule != "temporal":
+            return {}
+        return Split("temporal", self.fraction, self.seed, self.column, self.cutoff).to_json()
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready description."""

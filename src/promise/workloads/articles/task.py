@@ -37,6 +37,7 @@ def articles_task(
         label=sheet.label,
         metric=METRIC,
         split={
+            **split.by_time,
             "articles": split.to_json(),
             "label_field": Schema((sheet.label_field,)).to_json()[0],
         },

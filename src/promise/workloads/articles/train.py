@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from promise.workloads.articles.finish import Found, final_score, outcome_of
 from promise.workloads.articles.ground import Ground, Tell, lay_ground
 from promise.workloads.articles.kept import Kept
 from promise.workloads.articles.ladder import Ladder, climb
-from promise.workloads.articles.presets import mean_pairs, preset_named
+from promise.workloads.articles.presets import mean_pairs, preset_named, restored
 from promise.workloads.articles.rungs import Rung, Terms
 from promise.workloads.articles.split import strata_of
 from promise.workloads.articles.task import TEXT
@@ -64,11 +65,14 @@ class Again:
     ----------
     ways
         Its rung's ways, each with its setting.
+    folder
+        Where it lies.
     """
 
     ways: tuple[tuple[str, Setting], ...]
     answer: Answer
     recipe: dict[str, Any]
+    folder: Path
 
     @classmethod
     def of(cls, order: Order) -> Again:
@@ -77,12 +81,12 @@ class Again:
         recipe = recipe_of(order.start)
         task = read_manifest(order.start)["task"]
         ways = tuple((one["way"], Setting(one["strength"], one["power"])) for one in recipe["ways"])
-        return cls(ways, answer_from_json(task["answer"]), recipe)
+        return cls(ways, answer_from_json(task["answer"]), recipe, order.start)
 
     def ordered(self, order: Order) -> Order:
         """Return the order with the version's preset, columns and options where none are given."""
         columns = order.columns or {name: role for role, name in self.recipe["columns"].items()}
-        options = {**self.recipe["options"], **order.options}
+        options = {**restored(self.folder, self.recipe["options"]), **order.options}
         split = order.split
         rule = self.recipe["split"]
         if split is None and rule["rule"] != "random":
