@@ -140,10 +140,10 @@ def until(true: Callable[[], bool], what: str) -> None:
 
 
 def told(machine: Machine) -> dict[str, Any]:
-    """Return what `promise status` says on a machine, but what goes on while it is asked."""
+    """Return what `promise status` says on a machine, but what goes on there while it is asked."""
     found = machine.promise("status", NAME)
     assert found["verified"]
-    passing = ("at", "requests", "evidence_until", "verdicts")
+    passing = ("at", "requests", "evidence_until", "verdicts", "usage")
     return {key: value for key, value in found.items() if key not in passing}
 
 

@@ -6,6 +6,7 @@ from promise.features.stores.postgres_tables import FEATURE_STATE
 from promise.monitoring.alerts import ALERTS
 from promise.records.events import EVENTS
 from promise.records.evidence_tables import EVIDENCE
+from promise.records.exposures_shared import SHOWN_TODAY
 from promise.records.forgotten import FORGOTTEN
 from promise.records.labels import LABELS
 from promise.records.timeline import TIMELINE
@@ -27,7 +28,8 @@ ROOMS = Rooms(
         ALERTS, ALIASES, CHAIN, EPOCH, EVENTS, EVIDENCE, FORGOTTEN, GATES, KEYS, LABELS, LEASES,
         REVISIONS, RUNS, TIMELINE, VERDICTS, VERSIONS, WISHES,
     ),
-    # follows from the events, and differs between stores; it goes on as it is
-    apart=frozenset({FEATURE_STATE.room}),
+    # what follows from the events and differs between stores, and what holds for a day, go on as
+    # they are
+    apart=frozenset({FEATURE_STATE.room, SHOWN_TODAY.room}),
 )  # fmt: skip
 """The rooms of this installation."""

@@ -82,6 +82,8 @@ def climb(
     kept: Kept,
     tell: Callable[[str], None],
     pairs: Callable[[Sequence[Rung]], Sequence[tuple[Rung, Rung]]],
+    *,
+    rivals: bool = True,
 ) -> Ladder:
     """Try every way by cross-validation, then means of two, and choose.
 
@@ -89,8 +91,10 @@ def climb(
     ----------
     pairs
         Which two are averaged.
+    rivals
+        Whether the ways were, or once were, to be told apart.
     """
-    folds = Folds.of(truth, groups, terms.job, rivals=len(ways) > 1)
+    folds = Folds.of(truth, groups, terms.job, rivals=rivals)
     judged = truth[folds.judged]
     imbalanced = _imbalanced(truth)
     rungs: list[Rung] = []

@@ -157,7 +157,10 @@ def measure_ladder(
     )  # fmt: skip
     tried = ways if again is None else again.kept(ways)
     pairs = mean_pairs if again is None else _all_of
-    ladder = climb(tried, articles, truth, ground.groups[rows], terms, kept, tell, pairs)
+    # a rung that is trained again is judged as often as when it had rivals, to the same digits
+    rivals = len(ways) > 1
+    groups = ground.groups[rows]
+    ladder = climb(tried, articles, truth, groups, terms, kept, tell, pairs, rivals=rivals)
     if again is not None:
         ladder = _only_rung(ladder)
     outlook = None
