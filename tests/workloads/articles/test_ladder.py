@@ -11,7 +11,7 @@ from promise.data.answer import Class, Labels
 from promise.errors import ConfigError, DataError
 from promise.job import Job
 from promise.workloads.articles.chances import Chances, label_multipliers
-from promise.workloads.articles.choosing import GAIN, choose, expected
+from promise.workloads.articles.choosing import choose
 from promise.workloads.articles.curve import Line, Point
 from promise.workloads.articles.reviewing import (
     Reviewing,
@@ -22,7 +22,6 @@ from promise.workloads.articles.reviewing import (
 from promise.workloads.articles.rungs import Folds, Rung, Terms
 from promise.workloads.articles.split import ArticleSplit, group_folds
 from promise.workloads.articles.terms import Wishes
-from promise.workloads.articles.ways import Setting
 
 ANSWER = Class(("a", "b"))
 TERMS = Terms(ANSWER, Job(seed=1), None, float("inf"))
@@ -54,30 +53,6 @@ def blend(terms: Rung, vectors: Rung, wrong: list[int], y: np.ndarray) -> Rung:
     """Return a mean of two rungs that errs on these rows."""
     name, cost = f"{terms.name} + {vectors.name}", terms.cost + vectors.cost
     return replace(rung(name, cost, wrong, y), ways=(*terms.ways, *vectors.ways))
-
-
-def test_a_mean_is_expected_to_gain_as_means_do_where_folds_tell_little() -> None:
-    y = np.arange(40) % 2
-    folds, way = Folds((), np.arange(40)), Setting(1.0, 0.0)
-    words = replace(rung("words", 1, [1, 2, 3, 4], y), ways=(("words", way),))
-    vectors = replace(rung("vectors", 20, [1, 2, 5, 6], y), ways=(("vectors", way),))
-    mean = blend(words, vectors, [1, 2, 3, 6], y)
-    rungs = [words, vectors, mean]
-    assert mean.score == words.score
-    told = expected(mean, rungs, y, TERMS, folds)
-    assert words.score + 0.5 * GAIN * (1 - words.score) < told < words.score + 0.02
-    assert [expected(one, rungs, y, TERMS, folds) for one in (words, vectors)] == [0.9, 0.9]
-    chosen, why = choose(rungs, y, TERMS, folds)
-    assert chosen.name == mean.name
-    assert "as means of terms and vectors are" in why
-    # two of one kind have nothing to tell one another, and what the folds say clearly stays
-    alike = blend(words, replace(vectors, cost=2), [1, 2, 3, 6], y)
-    assert expected(alike, [words, replace(vectors, cost=2), alike], y, TERMS, folds) == 0.9
-    many = np.arange(4000) % 2
-    words, vectors = (replace(rung(one.name, one.cost, list(range(40)), many), ways=one.ways)
-                      for one in (words, vectors))  # fmt: skip
-    poor = blend(words, vectors, list(range(200)), many)
-    assert expected(poor, [words, vectors, poor], many, TERMS, Folds((), np.arange(4000))) < 0.98
 
 
 def test_a_rung_without_rivals_is_judged_once() -> None:

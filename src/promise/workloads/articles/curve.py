@@ -10,6 +10,7 @@ import numpy as np
 
 from promise.data.columns import Array, FloatArray, IntArray
 from promise.workloads.articles.chances import Chances
+from promise.workloads.articles.choosing import SMALL
 from promise.workloads.articles.kept import Kept
 from promise.workloads.articles.ladder import Attempt, Ladder
 from promise.workloads.articles.rungs import Rung, Terms, truth_of
@@ -19,8 +20,6 @@ from promise.workloads.articles.ways import Setting
 SHARES = (0.25, 0.5)
 """Parts of the training folds that the curve is measured on, beside all of them."""
 
-_SMALL = 0.005
-"""A lead from which on another rung is worth waiting for."""
 
 AHEAD = (1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 """So many times the articles at hand are looked ahead to; beyond it a curve says nothing."""
@@ -149,12 +148,12 @@ def _outlook(
         best = max(lines, key=lambda line: line.score(learned * times))
         near = [
             line for line in lines
-            if best.score(learned * times) - line.score(learned * times) < _SMALL / 2
+            if best.score(learned * times) - line.score(learned * times) < SMALL / 2
         ]  # fmt: skip
         cheapest = min(near, key=lambda line: line.cost)
         lead = best.score(learned * times) - own.score(learned * times)
-        if lead >= _SMALL or cheapest.cost < own.cost:
-            coming = best if lead >= _SMALL else cheapest
+        if lead >= SMALL or cheapest.cost < own.cost:
+            coming = best if lead >= SMALL else cheapest
             expected = coming.score(learned * times)
             return Outlook(round(n_rows * times), coming.rung, True, chosen.score, expected, found)
     return Outlook(2 * n_rows, chosen.name, False, chosen.score, own.score(2 * learned), found)

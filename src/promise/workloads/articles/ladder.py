@@ -65,7 +65,6 @@ class Ladder:
             "rung": self.chosen.name,
             "reason": self.reason,
             "features": self.chosen.n_features,
-            "expected": None if np.isnan(self.chosen.expected) else self.chosen.expected,
             "metric": METRIC,
             "judged_by": f"{FOLDS}-fold cross-validation, {len(self.folds.parts) // FOLDS or 1} "
             "times, copies kept together",

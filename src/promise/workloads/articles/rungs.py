@@ -22,8 +22,8 @@ from promise.workloads.articles.task import METRIC
 from promise.workloads.articles.ways import Setting
 
 FOLDS = 5
-TERMS_BELOW, VECTORS_FROM = 3, 4
-"""Ways of a lower cost are made of terms, and those from the other on of an encoder's vectors."""
+TERMS_BELOW = 3
+"""Ways of a lower cost are made of terms."""
 
 _RESAMPLES = 200
 
@@ -108,8 +108,6 @@ class Rung:
         How each way's margins, and the mean of several, become probabilities.
     n_features
         In the first fold.
-    expected
-        What it will reach by all that is known of its kind; NaN before rungs are compared.
     status
         `tried`, `chosen`, `too slow`, `given up`, or `skipped`.
     """
@@ -123,7 +121,6 @@ class Rung:
     multipliers: tuple[float, ...] | None = None
     score: float = float("nan")
     interval: tuple[float, float] = (float("nan"), float("nan"))
-    expected: float = float("nan")
     n_features: int = 0
     latency_ms: float = float("nan")
     seconds: float = 0.0
