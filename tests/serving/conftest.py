@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.serving.meet import Meet
 
 from promise.clock import Clock, SystemClock
 from promise.data.infer import infer_schema
@@ -30,6 +31,7 @@ from promise.job import Job
 from promise.models.base import ESTIMATORS, MATRIX, Examples
 from promise.models.blend import Blend, Member
 from promise.pipeline.artifact import Contents, save_pipeline
+from promise.pipeline.order import WORKLOADS
 from promise.pipeline.pipeline import Pipeline
 from promise.pipeline.policy import Threshold
 from promise.registry.lifecycle import Lifecycle, Route, Transition
@@ -286,3 +288,33 @@ def serve() -> Iterator[Callable[..., Served]]:
     yield start
     for served in started:
         served.stop()
+
+
+MEETING = "Metadata-Version: 2.1\nName: meeting\nVersion: 1\n"
+
+
+@pytest.fixture(scope="session")
+def meeting_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of packages in which the workload is installed."""
+    site = tmp_path_factory.mktemp("site")
+    shutil.copy(Path(__file__).parent / "meeting.py", site / "meeting.py")
+    about = site / "meeting-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(MEETING)
+    (about / "entry_points.txt").write_text("[promise.workloads]\nmeeting = meeting:WORKLOAD\n")
+    return site
+
+
+@pytest.fixture
+def meeting_installed(meeting_site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make the workload resolve here and in processes that are started."""
+    monkeypatch.syspath_prepend(str(meeting_site))
+    monkeypatch.setenv("PYTHONPATH", str(meeting_site))
+    yield
+    WORKLOADS._found.pop("meeting", None)
+    sys.modules.pop("meeting", None)
+
+
+@pytest.fixture
+def meet(house: Any) -> Meet:
+    return Meet(house)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -137,6 +138,24 @@ def plain(value: Any) -> Any:
     if isinstance(value, str):
         return value.strip() or None
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def payload_told(told: Any) -> Row:
+    """Return a row's payload, which text tells as JSON; nothing where there is none.
+
+    Raises
+    ------
+    DataError
+        When it is no JSON object.
+    """
+    if isinstance(told, str):
+        try:
+            told = json.loads(told)
+        except ValueError:
+            raise DataError(f"the payload is no JSON: {told!r:.80}") from None
+    if told is not None and not isinstance(told, dict):
+        raise DataError(f"the payload is {told!r:.80}, expected an object")
+    return told or {}
 
 
 def report(what: str, name: str, counts: dict[str, int], bad: BadEntries, as_json: bool) -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
 
-from promise.cli.entries import BadRows, File, Name, Row, named_columns, pass_on, plain, report
+from promise.cli.entries import (
+    BadRows,
+    File,
+    Name,
+    Row,
+    named_columns,
+    pass_on,
+    payload_told,
+    plain,
+    report,
+)
 from promise.cli.keyed import check_event, feed_events, keyed_model
 from promise.cli.show import Json
 from promise.clock import SystemClock
@@ -95,16 +104,12 @@ def _event_entry(row: Row) -> Row:
     if isinstance(known["entity"], float):
         known["entity"] = number_text(known["entity"])
     rest = {key: value for key, value in row.items() if key not in _COLUMNS}
-    payload = rest.pop("payload", None)
-    if isinstance(payload, str):
-        try:
-            payload = json.loads(payload)
-        except ValueError:
-            raise DataError(f"event: the payload is no JSON: {payload!r:.80}") from None
-    if payload is not None and not isinstance(payload, dict):
-        raise DataError(f"event: the payload is {payload!r:.80}, expected an object")
+    try:
+        payload = payload_told(rest.pop("payload", None))
+    except DataError as error:
+        raise DataError(f"event: {error}") from None
     filled = {key: _json_value(value) for key, value in rest.items() if plain(value) is not None}
-    known["payload"] = {**filled, **(payload or {})}
+    known["payload"] = {**filled, **payload}
     return {key: value for key, value in known.items() if value is not None}
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from promise.cli.entries import BadEntries, Row, progress
+from promise.cli.entries import BadEntries, Row, payload_told, progress
 from promise.clock import Clock
 from promise.data.infer import infer_field
 from promise.data.rows import OnBadRows
@@ -248,16 +248,9 @@ class _Wrong:
 
 def _payload(row: Row) -> str:
     """Return what a row tells beside its own columns, as JSON; empty cells tell nothing."""
-    told = row.pop("payload", None)
-    if isinstance(told, str):
-        try:
-            told = json.loads(told)
-        except ValueError:
-            raise DataError(f"the payload is no JSON: {told!r:.80}") from None
-    if told is not None and not isinstance(told, dict):
-        raise DataError(f"the payload is {told!r:.80}, expected an object")
+    told = payload_told(row.pop("payload", None))
     filled = {key: _listed(value) for key, value in row.items() if not _empty(value)}
-    text = json.dumps({**filled, **(told or {})}, sort_keys=True, default=_plain)
+    text = json.dumps({**filled, **told}, sort_keys=True, default=_plain)
     if len(text) > PAYLOAD_LIMIT:
         raise DataError(f"the payload is longer than {PAYLOAD_LIMIT:,} characters of JSON")
     return text

@@ -146,6 +146,7 @@ class Costs:
         running -= (at_once - 1) * self.matrix_mb(rows)  # mapped by all, counted once
         racing = self.holding_mb(rows) + ZYGOTE_MB + running
         deep = [family.extra == _DEEP for family in families if family.kind != BASELINE]
-        delivering = self.delivering_mb(rows, any(deep) + (any(deep) and all(deep)))
+        readers = 2 if deep and all(deep) else int(any(deep))  # all: the winner is one of them
+        delivering = self.delivering_mb(rows, readers)
         reached = max(self.reading_mb(rows) + ZYGOTE_MB, racing, delivering)
         return min(reached, self.peak_mb(families, rows, at_once))

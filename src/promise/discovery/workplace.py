@@ -32,7 +32,6 @@ def workplace(options: Options) -> Iterator[Path]:
     try:
         yield work
     except Exception as error:
-        sweep(work)
         kept = finished_fits(work / "race")
         if not kept:
             shutil.rmtree(work, ignore_errors=True)

@@ -19,7 +19,6 @@ from promise.models.short_vectors import ShortVectors, Vectors
 RECOMMENDERS = Registry("promise.recommenders")
 """Every collaborative source that is installed, Promise's own and third parties'."""
 
-_BLOCK = 1 << 16
 
 Found = tuple[IntArray, FloatArray]
 """Codes of the chosen, int64 (k,), and their scores, float32 (k,), best first."""
@@ -126,8 +125,7 @@ def searched(
 def lengths(vectors: Vectors) -> FloatArray:
     """Return the length of each row, float32 (n,)."""
     if isinstance(vectors, ShortVectors):
-        parts = range(0, len(vectors), _BLOCK)
-        return np.concatenate([lengths(vectors[first : first + _BLOCK]) for first in parts])
+        return np.concatenate([lengths(block) for block in vectors.blocks()])
     found: FloatArray = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -98,10 +98,19 @@ class ShortVectors:
 
     def __matmul__(self, other: FloatArray) -> FloatArray:
         found = np.empty((len(self), *other.shape[1:]), np.float32)
-        for first in range(0, len(self), _BLOCK):
-            part = slice(first, first + _BLOCK)
-            np.matmul(self[part], other, out=found[part])
+        first = 0
+        for block in self.blocks():
+            np.matmul(block, other, out=found[first : first + len(block)])
+            first += len(block)
         return found
+
+    def blocks(self) -> Iterator[FloatArray]:
+        """Yield all rows in float32, so many at a time that they stay in little memory.
+
+        At least one block comes, which may have no rows.
+        """
+        for first in range(0, max(1, len(self)), _BLOCK):
+            yield self[first : first + _BLOCK]
 
     def take(self, rows: Array) -> ShortVectors:
         """Return some rows, as short as they are."""

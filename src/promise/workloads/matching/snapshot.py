@@ -37,7 +37,6 @@ SHORT_FROM = 500_000
 """Of so many people or more, vectors take sixteen bits a number."""
 _TABLES = ("likes", "seen", "blocked", "ties")
 _FILES = "files.npy"
-_BLOCK = 1 << 16
 
 
 def _no_files() -> Array:
@@ -278,8 +277,7 @@ def encounters(chooser: IntArray, chosen: IntArray, kind: IntArray, at_us: IntAr
 def _norms(vectors: Vectors) -> tuple[FloatArray, FloatArray]:
     """Return the length and sparsity of each vector, made block by block."""
     if isinstance(vectors, ShortVectors):
-        starts = range(0, len(vectors), _BLOCK)
-        norm, sparsity = zip(*(norms(vectors[i : i + _BLOCK]) for i in starts), strict=True)
+        norm, sparsity = zip(*map(norms, vectors.blocks()), strict=True)
         return np.concatenate(norm), np.concatenate(sparsity)
     return norms(vectors)
 
