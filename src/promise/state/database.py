@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import threading
 import time
@@ -116,19 +117,33 @@ class Database:
             When other writers came between for `wait_s` seconds, or the database is away;
             nothing was changed then, unless the connection was lost at the commit itself.
         """
+
+        def attempt() -> T:
+            with self._committed() as connection:
+                return work(connection)
+
+        return self.tried(attempt)
+
+    def tried(self, attempt: Callable[[], T]) -> T:
+        """Return what a whole transaction returns, begun again as `run` begins one again.
+
+        Raises
+        ------
+        StateError
+            As `run` does.
+        """
         patience_s = self.patience_s
         deadline = time.monotonic() + patience_s
         taken: set[str] = set()
-        for attempt in _forever():
+        for number in itertools.count():
             try:
-                with self._committed() as connection:
-                    return work(connection)
+                return attempt()
             except sa.exc.DBAPIError as error:
                 found = refusal_of(error)
                 if not _worth_again(found, taken) or time.monotonic() >= deadline:
                     with told(self.url, patience_s, conflicts=True):
                         raise
-            time.sleep(random.uniform(0, 0.005 * 2 ** min(attempt, 6)))
+            time.sleep(random.uniform(0, 0.005 * 2 ** min(number, 6)))
         raise AssertionError("the loop above ends by returning or raising")
 
     @contextlib.contextmanager
@@ -180,13 +195,6 @@ class Database:
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None
-
-
-def _forever() -> Iterator[int]:
-    attempt = 0
-    while True:
-        yield attempt
-        attempt += 1
 
 
 def _worth_again(found: Refusal | None, taken: set[str]) -> bool:

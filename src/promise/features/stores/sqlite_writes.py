@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -13,11 +12,8 @@ import sqlalchemy as sa
 
 from promise.state.database import Database
 from promise.state.opening import bound_wait
-from promise.state.refusals import refusal_of, told
 
 T = TypeVar("T")
-
-_AGAIN_S = 0.005
 
 
 def written(database: Database, work: Callable[[sqlite3.Cursor], T]) -> T:
@@ -38,19 +34,12 @@ def written(database: Database, work: Callable[[sqlite3.Cursor], T]) -> T:
     >>> written(database, lambda cursor: cursor.execute("SELECT 1").fetchone())
     (1,)
     """
-    patience_s = database.patience_s
-    deadline = time.monotonic() + patience_s
-    with told(database.url, patience_s):
-        while True:
-            try:
-                with _cursor(database) as cursor:
-                    return _in_transaction(cursor, work)
-            except sa.exc.OperationalError as error:
-                found = refusal_of(error)
-                locked = found is not None and found.kind == "locked"
-                if not locked or time.monotonic() >= deadline:
-                    raise
-            time.sleep(_AGAIN_S)
+
+    def attempt() -> T:
+        with _cursor(database) as cursor:
+            return _in_transaction(cursor, work)
+
+    return database.tried(attempt)
 
 
 def _in_transaction(cursor: sqlite3.Cursor, work: Callable[[sqlite3.Cursor], T]) -> T:
