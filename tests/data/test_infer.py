@@ -65,6 +65,23 @@ def test_native_columns():
     assert types == ["boolean", "date", "number", "date", "category", "number"]
 
 
+def test_a_comma_that_marks_decimals_in_one_column_parts_no_thousands_in_another():
+    rate, price = ["4,857", "4,021", "1,405"], ["1,5", "2", "17,25"]
+    assert infer_schema(open_source(pa.table({"rate": rate})))["rate"].type == "category"
+    found = infer_schema(open_source(pa.table({"rate": rate, "price": price, "town": list("abc")})))
+    assert [(f.type, f.decimal) for f in found] == [
+        ("number", ","), ("number", ","), ("category", ".")
+    ]  # fmt: skip
+
+
+def test_the_given_decimal_mark_says_what_a_comma_is():
+    for decimal, kind in [(",", "number"), (".", "category")]:
+        source = open_source(
+            pa.table({"a": ["4,857", "1,405"], "b": ["1,5", "2"]}), decimal=decimal
+        )
+        assert [f.type for f in infer_schema(source)] == [kind] * 2
+
+
 def test_the_given_decimal_mark_wins():
     source = open_source(pa.table({"a": ["1", "2"]}), decimal=",")
     assert infer_schema(source)["a"].decimal == ","

@@ -167,6 +167,17 @@ def test_what_is_given_wins(tmp_path):
     assert open_source(tmp_path / "x.csv").reader["encoding"] == "cp1252"
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+@pytest.mark.parametrize("order", [("cp1252", "utf-8"), ("utf-8-sig", "cp1252")])
+def test_each_file_of_a_folder_is_read_in_its_own_encoding(tmp_path, order, ending):
+    text = {"csv": "größe;x\né;1\n", "jsonl": '{"größe": "é", "x": 1}\n'}[ending]
+    for number, encoding in enumerate(order):
+        (tmp_path / f"{number}.{ending}").write_bytes(text.encode(encoding))
+    source = open_source(tmp_path)
+    found = [cell for _, table in source.batches() for cell in table["größe"].to_pylist()]
+    assert (found, source.reader["encoding"], len(source.cautions())) == (["é"] * 2, "cp1252", 1)
+
+
 @pytest.mark.slow
 def test_mixed_types_over_chunks_and_files_are_sampled_as_text(tmp_path):
     lines = [f'{{"a": {i}}}\n' for i in range(66_000)] + ['{"a": "none yet"}\n']

@@ -61,6 +61,21 @@ def test_the_same_rows_in_another_format_give_the_same_score(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("written", ["cp1252", "utf-8", "utf-8-sig"])
+def test_later_files_may_be_utf8_though_the_first_was_not(
+    blend: tuple[ExportPlan, Path], tmp_path: Path, written: str
+) -> None:
+    plan, _ = blend
+    text = Path(plan.reader["paths"][0]).read_text(encoding="utf-8")
+    path = tmp_path / "later.csv"
+    path.write_bytes(text.encode(written))
+    reader = {**plan.reader, "encoding": "cp1252"}
+    folder = export(replace(plan, reader=reader), tmp_path / "export")
+    found = verify(folder, data=path, expected_score=plan.score)
+    assert found.ok, found.sentence
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["list", "folder", "pattern"])
 def test_several_files_are_read_in_the_order_of_the_original(
     blend: tuple[ExportPlan, Path], tmp_path: Path, way: str

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from promise.data.source import open_source
 from promise.kernels.reading import files_of, read_chunks
+from promise.kernels.reading_input import LOOK_BYTES
 
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=8)
 
@@ -74,6 +75,40 @@ def test_encodings(tmp_path, encoding):
     (tmp_path / "x").write_bytes("a;b\né;ü\n".encode(encoding))
     found = rows_of(reader(tmp_path / "x", ["a", "b"], encoding=encoding, delimiter=";"))
     assert found == [("é", "ü")]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("utf-8", "é"), ("utf-8-sig", "é"), ("cp1252", "é"), ("cp1251", "й")]
+)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
+def test_a_file_that_is_utf8_is_read_so_whatever_the_others_are_in(tmp_path, written, read, pack):
+    told = {"encoding": "cp1252" if written != "cp1251" else "cp1251", "utf8_first": True}
+    squeezed = {bytes: None, gzip.compress: "gzip", lzma.compress: "xz"}[pack]
+    (tmp_path / "x").write_bytes(pack(f"a,b\n{read},1\n".encode(written)))
+    assert rows_of(reader(tmp_path / "x", ["a", "b"], compression=squeezed, **told)) == [
+        (read, "1")
+    ]
+
+
+def test_one_byte_at_the_end_that_is_not_utf8_decides(tmp_path):
+    written = "a,b\né,1\n".encode() + b"x,2\n" * (LOOK_BYTES // 4) + b"\xe9,3"
+    (tmp_path / "x").write_bytes(written)
+    told = {"encoding": "cp1252", "utf8_first": True}
+    found = rows_of(reader(tmp_path / "x", ["a", "b"], **told))
+    assert (found[0][0], found[-1][0]) == ("Ã©", "é")
+
+
+def test_ascii_alone_does_not_speak_against_the_encoding_told(tmp_path):
+    (tmp_path / "x").write_bytes("a,b\n日本,1\n".encode("iso2022_jp"))
+    found = rows_of(reader(tmp_path / "x", ["a", "b"], encoding="iso2022_jp", utf8_first=True))
+    assert found == [("日本", "1")]
+
+
+def test_a_file_cut_short_in_its_compression_is_named(tmp_path):
+    (tmp_path / "x").write_bytes(gzip.compress(b"a,b\n1,2\n" * 9_000)[:60])
+    told = {"encoding": "cp1252", "utf8_first": True, "compression": "gzip"}
+    with pytest.raises(ValueError, match=r"^\S*/x: "):
+        rows_of(reader(tmp_path / "x", ["a", "b"], **told))
 
 
 def test_ragged_rows_fail_or_are_left_out(tmp_path):

@@ -22,6 +22,7 @@ from promise.data.encodings import encoding_among, how_to_give
 from promise.data.places import Store, open_checked
 from promise.errors import ConfigError, DataError, near
 from promise.kernels.reading import CSV_BLOCK_BYTES, json_row
+from promise.kernels.reading_input import is_utf8
 
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".zstd": "zstd", ".xz": "xz"}
 
@@ -129,7 +130,22 @@ def text_details(
             f"{path} is not in the encoding {encoding!r}: byte {head[error.start]:#04x} in line "
             f"{line:,} (offset {error.start}) does not fit; try {way_out}."
         ) from error
-    return {"compression": compression, "encoding": encoding}, text.removeprefix("\ufeff"), whole
+    details = {"compression": compression, "encoding": encoding}
+    if not given.get("encoding") and not is_utf8(encoding):
+        details["utf8_first"] = True  # a guess of one file says nothing of the others
+    return details, text.removeprefix("\ufeff"), whole
+
+
+def described_together(details: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Return how files are read, once the next one is looked at: each may be UTF-8 or a guess.
+
+    Examples
+    --------
+    >>> described_together({"encoding": "utf-8"}, {"encoding": "cp1252", "utf8_first": True})
+    {'encoding': 'cp1252', 'utf8_first': True}
+    """
+    narrower = found.get("utf8_first") and is_utf8(details["encoding"])
+    return details | ({k: found[k] for k in ("encoding", "utf8_first")} if narrower else {})
 
 
 def describe_csv(
@@ -140,10 +156,12 @@ def describe_csv(
     dialect = detect_dialect(text, whole, paths[0], given.get("delimiter"), given.get("header"))
     if dialect.rows == 0 and whole and len(paths) == 1:
         raise DataError(f"{paths[0]} has a header but no rows below it.")
-    for path in paths[1:] if dialect.header else ():
-        _, other, all_of_it = text_details(path, store, {**given, **details})
-        found = detect_dialect(other, all_of_it, path, dialect.delimiter, True)
-        check_same(list(dialect.names), list(found.names), paths[0], path)
+    for path in paths[1:]:
+        found, other, all_of_it = text_details(path, store, given)
+        details = described_together(details, found)
+        if dialect.header:
+            told = detect_dialect(other, all_of_it, path, dialect.delimiter, True)
+            check_same(list(dialect.names), list(told.names), paths[0], path)
     details |= {
         "delimiter": dialect.delimiter,
         "quote": '"',
@@ -163,7 +181,7 @@ def describe_jsonl(
     details: dict[str, Any] = {}
     for path in paths:
         found, text, whole = text_details(path, store, given)
-        details = details or found
+        details = described_together(details, found) if details else found
         if text.lstrip().startswith("["):
             raise DataError(
                 f"{path} is one JSON array; write one object per line, as `jq -c '.[]'` does."

@@ -28,6 +28,7 @@ from promise.kernels.plain_tables import join_tables, plain_table
 from promise.kernels.reading import (
     read_chunks,
     read_csv,
+    reader_of_file,
     with_constants,
 )
 
@@ -223,10 +224,11 @@ class FileSource:
         inside = [name for name in self.columns if name not in constants[0]]
         each = max(1, rows // 16)
         bytes_each = max(65536, 2 * each * self.size().bytes // max(1, self.size().rows))
+        hows = [reader_of_file(path, reader, self.store.open) for path in reader["paths"][:16]]
         tables = []
         for place, piece in self._pieces(bytes_each, 16):
             try:
-                found = read_csv(io.BytesIO(piece), self.name, reader, inside, each, None)
+                found = read_csv(io.BytesIO(piece), self.name, hows[place], inside, each, None)
                 part = next(iter(found))
             except (ValueError, StopIteration):  # the seek hit a quoted cell
                 continue

@@ -55,14 +55,20 @@ def infer_schema(source: Source, *, sample_rows: int = 20000) -> Schema:
     """
     rows = min(sample_rows, max(256, _SAMPLE_CELLS // max(1, len(source.columns))))
     table = source.sample(rows)
-    fields = [infer_field(name, table.column(name)) for name in table.column_names]
-    if source.decimal is not None:
-        fields = [replace(f, decimal=source.decimal) for f in fields]
+    mark = source.decimal
+    fields = [infer_field(name, table.column(name), mark) for name in table.column_names]
+    if mark is not None:
+        fields = [replace(f, decimal=mark) for f in fields]
+    elif any(f.decimal == "," for f in fields):  # then commas part no thousands elsewhere
+        fields = [
+            infer_field(f.name, table.column(f.name), ",") if f.type == "category" else f
+            for f in fields
+        ]
     return Schema(tuple(fields))
 
 
-def infer_field(name: str, column: Any) -> Field:
-    """Guess the type of one Arrow column from its cells."""
+def infer_field(name: str, column: Any, decimal: str | None = None) -> Field:
+    """Guess the type of one Arrow column from its cells, and their decimal mark if none is told."""
     kind = column.type
     if pa.types.is_boolean(kind):
         return Field(name, "boolean")
@@ -74,10 +80,10 @@ def infer_field(name: str, column: Any) -> Field:
         return Field(name, "number")
     if pa.types.is_null(kind) or not is_text(column):
         return Field(name, "number" if pa.types.is_null(kind) else "category")
-    return _infer_text(name, column)
+    return _infer_text(name, column, decimal)
 
 
-def _infer_text(name: str, column: Any) -> Field:
+def _infer_text(name: str, column: Any, decimal: str | None) -> Field:
     """Guess the type of a column that comes as text, by its distinct cells and their counts."""
     counts = pc.value_counts(pc.utf8_trim_whitespace(column.combine_chunks().drop_null()))
     cells, times = counts.field("values"), counts.field("counts").to_numpy()
@@ -88,7 +94,8 @@ def _infer_text(name: str, column: Any) -> Field:
         return Field(name, "number" if not tokens.any() else "category", nulls=tuple(texts[tokens]))
     nulls = tuple(sorted(texts[tokens]))
     kept, weight = cells.filter(pa.array(real)), times[real]
-    typed = _as_number(name, kept, weight, nulls) or _as_date(name, kept, weight, nulls)
+    number = _as_number(name, kept, weight, nulls, decimal)
+    typed = number or _as_date(name, kept, weight, nulls)
     if typed is not None:
         return typed
     sure = tuple(token for token in nulls if token in _ALWAYS_NULL)
@@ -107,9 +114,9 @@ def _share(hits: Any, weight: npt.NDArray[Any]) -> float:
 
 
 def _as_number(
-    name: str, cells: Any, weight: npt.NDArray[Any], nulls: tuple[str, ...]
+    name: str, cells: Any, weight: npt.NDArray[Any], nulls: tuple[str, ...], decimal: str | None
 ) -> Field | None:
-    """Return a number field when the cells read as numbers, with either decimal mark."""
+    """Return a number field when the cells read as numbers, with the decimal mark or either."""
     points = _share(pc.match_substring_regex(cells, NUMBER), weight)
     if points >= 0.99:
         # "007" is a code, as long as every cell is as long as the others
@@ -120,10 +127,13 @@ def _as_number(
         if (epoch := _epoch(name, cells)) is not None:
             return Field(name, "date", format=epoch, nulls=nulls)
         return Field(name, "number", nulls=nulls)
+    if decimal == ".":
+        return None
     swapped = pc.replace_substring(cells, ",", ".")
     commas = pc.match_substring_regex(cells, r"^[-+]?\d*(,\d+)?([eE][-+]?\d+)?$")
     hits = pc.and_(commas, pc.match_substring_regex(swapped, NUMBER))
-    if _share(hits, weight) >= 0.99 and not _thousands(cells.filter(hits)):
+    told = decimal == ","
+    if _share(hits, weight) >= 0.99 and (told or not _thousands(cells.filter(hits))):
         return Field(name, "number", nulls=nulls, decimal=",")
     return None
 

@@ -70,8 +70,8 @@ def check_target(values: Array, field: Field) -> int:
     missing = int((~known).sum())
     if missing == len(values):
         raise DataError(
-            f"the target {field.name!r} is missing in all {len(values):,} rows; "
-            "is it the right column?"
+            f"the target {field.name!r} is missing in all {len(values):,} rows, where infinite "
+            "counts as missing; is it the right column?"
         )
     if len(values) - missing == 1:
         raise DataError(

@@ -6,8 +6,9 @@ A *reader* is a dictionary that says how a file is read::
      "encoding": "utf-8", "compression": null | "gzip" | "bz2" | "zstd" | "xz", "header": true,
      "names": [...], "on_bad_rows": "fail" | "skip"}
 
-Further keys are optional: `skip_rows` (rows before the data, the header among them) and
-`constants` (for each path the columns that its folder names carry, as in `year=2024/`).
+Further keys are optional: `skip_rows` (rows before the data, the header among them), `constants`
+(for each path the columns that its folder names carry, as in `year=2024/`) and `utf8_first` (a file
+that is UTF-8 is read so, whatever `encoding` says of the others).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from promise.kernels.plain_tables import cast_table, joined_schema, plain_table, rows_table
-from promise.kernels.reading_input import csv_input, decompress, let_go
+from promise.kernels.reading_input import csv_input, decompress, let_go, written_in
 
 OpenFile = Callable[[str], Any]
 OnBadRow = Callable[[str, int, str], None]
@@ -67,17 +68,30 @@ def read_chunks(
     width = len(reader["names"] if columns is None else columns)
     rows = max(1, min(chunk_rows, max(256, CHUNK_CELLS // max(width, 1))))
     read = {"csv": read_csv, "parquet": read_parquet, "jsonl": read_jsonl}[reader["format"]]
+    opened = open_local if open_file is None else open_file
     first = 0
     wanted = list(reader["names"]) if columns is None else list(columns)
     schema = None
     for path, extra in zip(reader["paths"], constants, strict=True):
         inside = [name for name in wanted if name not in extra]
-        with open_local(path) if open_file is None else open_file(path) as file:
-            for part in read(file, path, reader, inside, rows, on_bad):
+        how = reader_of_file(path, reader, opened)
+        with opened(path) as file:
+            for part in read(file, path, how, inside, rows, on_bad):
                 table = with_constants(part, wanted, extra)
                 schema = table.schema if schema is None else joined_schema(schema, table.schema)
                 yield first, cast_table(table, schema)
                 first += table.num_rows
+
+
+def reader_of_file(path: str, reader: dict[str, Any], open_file: OpenFile) -> dict[str, Any]:
+    """Return how one of several files is read: in the encoding that it is written in."""
+    if not reader.get("utf8_first"):
+        return reader
+    try:
+        with open_file(path) as file:
+            return {**reader, "encoding": written_in(file, reader)}
+    except (OSError, EOFError, lzma.LZMAError, pa.ArrowException) as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def with_constants(table: pa.Table, wanted: list[str], constants: dict[str, str]) -> pa.Table:

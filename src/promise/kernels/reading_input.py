@@ -17,6 +17,8 @@ import pyarrow as pa
 
 # A thread between two reads of a file takes microseconds for it; this is for a busy machine.
 REST_S = 0.5
+# How much of a file is looked at in one go.
+LOOK_BYTES = 1 << 20
 
 
 def decompress(file: Any, compression: str | None) -> Any:
@@ -127,3 +129,26 @@ def csv_input(file: Any, reader: dict[str, Any]) -> Iterator[Any]:
 def is_utf8(encoding: str) -> bool:
     """Say whether Arrow reads an encoding by itself; it drops a byte-order mark, too."""
     return codecs.lookup(encoding).name in {"utf-8", "utf-8-sig"}
+
+
+def written_in(file: Any, reader: dict[str, Any]) -> str:
+    """Return the encoding of an open file: UTF-8 where that may come first and fits, or as told.
+
+    Single bytes fit any text, UTF-8 hardly a text of another encoding: so it is tried where
+    `utf8_first` allows it. Bytes of ASCII alone prove nothing and are read as told.
+    """
+    told: str = reader.get("encoding") or "utf-8"
+    if not reader.get("utf8_first") or is_utf8(told):
+        return told
+    stream = decompress(file, reader.get("compression"))
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    found, more = told, True
+    while more:
+        piece = bytes(stream.read(LOOK_BYTES))
+        more = len(piece) > 0
+        try:
+            plain = decoder.decode(piece, final=not more).isascii()
+        except UnicodeDecodeError:
+            return told
+        found = found if plain else "utf-8-sig"  # with or without its mark
+    return found

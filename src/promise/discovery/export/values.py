@@ -13,6 +13,7 @@ from promise.discovery.export.plan import ExportPlan, defined
 from promise.discovery.export.prose import prose, wrapped
 from promise.discovery.export.views import views_of
 from promise.kernels.chunked_fit import substitute
+from promise.kernels.reading_input import is_utf8
 from promise.models.base import ORDER
 
 MANY_CLASSES = 100
@@ -108,10 +109,12 @@ def reads_the_time(plan: ExportPlan) -> bool:
 
 def reader_of(plan: ExportPlan) -> dict[str, Any]:
     """Return how the original file is read, without where it lies."""
-    reader = plan.reader or {"format": "csv", "header": True}
+    reader = {"header": True, **(plan.reader or {"format": "csv"})}
+    if not is_utf8(reader.get("encoding") or "utf-8"):
+        reader["utf8_first"] = True  # of later files, nobody said what they are written in
     if reader["format"] != "csv":
-        kept = {"format": reader["format"], "header": True}
-        return {**kept, **{k: reader[k] for k in ("on_bad_rows", "encoding") if k in reader}}
+        kept = ("format", "header", "on_bad_rows", "encoding", "utf8_first")
+        return {k: reader[k] for k in kept if k in reader}
     return {k: v for k, v in reader.items() if k not in ("paths", "constants", "compression")}
 
 
