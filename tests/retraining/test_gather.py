@@ -18,7 +18,7 @@ from promise.pipeline.artifact import load_pipeline, read_arrow
 from promise.pipeline.pipeline import Pipeline
 from promise.records.source import ID
 from promise.registry.versions import Version
-from promise.retraining.base import Base, _source, base_of
+from promise.retraining.base import Base, base_of
 from promise.retraining.gather import Gathered, gather, gathered_in
 from promise.retraining.sides import SET_ASIDE
 
@@ -187,15 +187,6 @@ def test_a_version_tells_where_its_data_lies_and_what_it_learned(bench: Bench) -
     ordered = bench.version.lineage["order"]
     assert ordered["data"] == str(bench.site.settings.home / "people.csv")
     assert ordered["columns"] == {"target": "label"}
-
-
-def test_data_is_read_again_as_it_was_said(bench: Bench, tmp_path: Path) -> None:
-    path = tmp_path / "people.txt"
-    path.write_text("age;target\n1,5;yes\n", encoding="utf-8")
-    order = {"data": str(path), "reading": {"delimiter": ";", "decimal": ","}}
-    source = _source(replace(bench.version, lineage={"order": order}))
-    assert source.reader["delimiter"] == ";"
-    assert source.decimal == ","
 
 
 def test_rows_that_look_back_are_kept_whole(bench: Bench, monkeypatch: Any) -> None:

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from promise.data.source import open_source
 from promise.pipeline.artifact import load_pipeline
 from promise.pipeline.as_sent import golden_bodies
 from promise.promises.spec import ModelFile, Promise
 from promise.promises.verdict import Verdict
 from promise.rollout import gate as gates
 from promise.rollout.deploy import GateRefused
-from promise.rollout.gate import GOLDEN, LOAD, Gate, run_gate
+from promise.rollout.gate import GOLDEN, LOAD, Gate, Replay, run_gate
 from promise.rollout.load import Load, drive, measure
 from promise.rollout.table import table_text
 
@@ -94,6 +96,25 @@ def test_a_fairness_column_that_cannot_be_read_is_unknown(
     gone = run_gate(moved, ModelFile(promises=(replace(fair, of="plan"),)))
     assert "cannot be read again" in gone.verdicts[0].reason
     assert gone.blocking == ("fair",)
+
+
+def test_a_fairness_column_is_read_as_the_version_read_its_data(house: Any, tmp_path: Path) -> None:
+    version = house.register()
+    people = pq.read_table(version.lineage["source"])
+    bought = [
+        {"gold": "злато", "free": "даром"}.get(word, word) for word in people["plan"].to_pylist()
+    ]
+    rows = [f"{word},{age}" for word, age in zip(bought, people["age"].to_pylist(), strict=True)]
+    path = tmp_path / "people.csv"
+    path.write_bytes("\n".join(["plan,age", "cut", *rows, ""]).encode("cp1251"))
+    told = {
+        "order": {"data": str(path), "reading": {"encoding": "cp1251"}},
+        "reader": {"on_bad_rows": "skip"},
+        "fingerprint": open_source(path).fingerprint(),
+    }
+    replay = Replay(replace(version, lineage={**version.lineage, **told}))
+    found = replay.group("plan")
+    assert np.array_equal(found, np.asarray(bought, dtype=object)[replay.rows["row"]])
 
 
 def test_golden_rows_that_come_out_differently_block(

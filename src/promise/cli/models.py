@@ -141,12 +141,13 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare two versions by paired bootstrap, on rows that neither was trained on."""
-    from promise.data.source import open_source
+    from promise.data.lineage import open_beside
     from promise.training.compare import compare as compare_versions
 
     registry = Registry.open()
     pair = registry.find(first), registry.find(second)
-    found = compare_versions(*pair, None if data is None else open_source(data))
+    source = None if data is None else open_beside(data, *(one.lineage for one in pair))
+    found = compare_versions(*pair, source)
     if as_json:
         print_json({"first": str(pair[0]), "second": str(pair[1]), **found.to_json()})
         return

@@ -119,15 +119,13 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Judge a version on labelled data; on its own training data only the holdout counts."""
-    from promise.data.encodings import encoding_told
-    from promise.data.source import open_source
+    from promise.data.lineage import open_beside
     from promise.training.evaluate import evaluate as run
     from promise.training.model import load
 
     model = load(reference)
     with _spinner("evaluating"):
-        told = encoding_told(model.version.lineage)
-        source = open_source(data, on_bad_rows=on_bad_rows, likely_encoding=told)
+        source = open_beside(data, model.version.lineage, on_bad_rows=on_bad_rows)
         judged = run(model.pipeline, model.version, source)
     if as_json:
         print_json({**judged.to_json(), "version": str(model.version)})
@@ -161,8 +159,7 @@ def predict(
 
     A table has the column `row` beside, the number of the input row.
     """
-    from promise.data.encodings import encoding_told
-    from promise.data.source import open_source
+    from promise.data.lineage import open_beside
     from promise.pipeline.order import workload_named
     from promise.settings import Settings
     from promise.training.model import load
@@ -171,8 +168,7 @@ def predict(
 
     to = output_of(out, Settings.load().home)
     model = load(reference)
-    told = encoding_told(model.version.lineage)
-    source = open_source(data, on_bad_rows=on_bad_rows, likely_encoding=told)
+    source = open_beside(data, model.version.lineage, on_bad_rows=on_bad_rows)
     for caution in source.cautions():
         errors.print(f"warning: {caution}", markup=False, highlight=False)
     if not getattr(source, "ordered", True):

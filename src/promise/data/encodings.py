@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,18 +91,6 @@ def encoding_among(found: str, likely: str | None) -> str:
     """
     guessed = found in SINGLE_BYTE and likely is not None
     return found if not guessed or likely in SINGLE_BYTE or is_utf8(str(likely)) else str(likely)
-
-
-def encoding_told(lineage: Mapping[str, Any]) -> str | None:
-    """Return the encoding of the text that a version was trained from, if it tells one.
-
-    Examples
-    --------
-    >>> encoding_told({"reader": {"format": "csv", "encoding": "cp1251"}}), encoding_told({})
-    ('cp1251', None)
-    """
-    found = (lineage.get("reader") or {}).get("encoding")
-    return None if found is None else str(found)
 
 
 def guessed_caution(encoding: str, wrong: WrongByte) -> str:

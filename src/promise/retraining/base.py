@@ -14,6 +14,7 @@ import numpy as np
 from promise.data.answer import Labels, truths
 from promise.data.columns import Array, Columns, IntArray
 from promise.data.infer import read_columns
+from promise.data.lineage import open_again
 from promise.data.schema import Field, Schema
 from promise.data.source import Source, open_source
 from promise.data.split import TRAIN as LEARNED
@@ -128,7 +129,7 @@ def base_of(version: Version, pipeline: Pipeline, folder: Path | None) -> Base:
             return kept
     split = dict(pipeline.task.split)
     try:
-        source = _source(version)
+        source = open_again(version.lineage)
         sealed = _sealed(version, pipeline, source)
     except PromiseError as error:
         note = f"the data of {version} is gone ({error}); only logged answers are learned from"
@@ -187,18 +188,6 @@ def _kept(version: Version, folder: Path) -> Base | None:
         logged=folder / LOGGED,
         cutoff_s=meta["cutoff_s"],
     )
-
-
-def _source(version: Version) -> Source:
-    """Open the data of a version; raises where it is not what it was, or gone."""
-    lineage = version.lineage
-    order = lineage.get("order") or {}
-    data = order.get("data") or lineage.get("source")
-    if data is None:
-        raise DataError("the version does not tell its source")
-    reader = lineage.get("reader") or {}
-    how = order.get("reading") or {}
-    return open_source(data, on_bad_rows=reader.get("on_bad_rows", "fail"), **how)
 
 
 def _sealed(version: Version, pipeline: Pipeline, source: Source) -> IntArray:

@@ -11,8 +11,8 @@ import numpy as np
 
 from promise.data.columns import Array
 from promise.data.infer import read_columns
+from promise.data.lineage import open_again
 from promise.data.schema import Schema
-from promise.data.source import open_source
 from promise.errors import PromiseError, near
 from promise.pipeline.task import Task
 from promise.promises.judge import judge_fairness, judge_level, judge_metric, judge_share
@@ -129,7 +129,7 @@ class Replay:
     def _read(self, column: str) -> Array | str:
         lineage = self.version.lineage
         try:
-            source = open_source(lineage["source"])
+            source = open_again(lineage)
             if source.fingerprint() != lineage.get("fingerprint"):
                 return f"{source.name} has changed since the version was trained"
             schema = Schema.from_json(list(lineage["schema"]))

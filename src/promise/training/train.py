@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from promise.data.encodings import encoding_told
+from promise.data.lineage import open_beside
 from promise.data.rows import OnBadRows
 from promise.data.source import Source, open_source
 from promise.errors import ConfigError
@@ -150,8 +150,8 @@ def train_version(
         if kind.finder is not None and isinstance(data, str) and data == LOG:
             source = History(registry.database, name, until=until, records=settings.records)
         else:
-            likely = None if parent is None else encoding_told(parent.lineage)
-            source = open_source(data, on_bad_rows=on_bad_rows, likely_encoding=likely)
+            known = () if parent is None else (parent.lineage,)
+            source = open_beside(data, *known, on_bad_rows=on_bad_rows)
             if until is not None:
                 log = History(registry.database, name, until=until, records=settings.records)
                 order = replace(order, log=log)
