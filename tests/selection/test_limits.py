@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from promise.models.linear import Linear
 from promise.selection.board import Board, Task
 from promise.selection.candidates import Candidate, Fit
 from promise.selection.grounds import Grounds
-from promise.selection.limits import PATIENCE_S, Budget, Limits
+from promise.selection.limits import HANDOVER_SHARE, PATIENCE_S, Budget, Limits
 from promise.selection.pace import Pace
 
 FIT = Fit(
@@ -101,6 +102,23 @@ def test_the_race_leaves_time_for_ranking_and_calibrating_many_outputs(limits: L
     assert many is not None
     assert 100 - few < 3
     assert few - many > 20
+
+
+def test_the_race_leaves_time_for_models_that_are_slow_to_answer_or_large(
+    limits: Limits, number_table: tuple[Schema, Examples]
+) -> None:
+    limits.budget = Budget(deadline_s=100.0, refits_by_s=100.0, n_sealed=1_000)
+    light = limits.planned_end_s()
+    heavy = replace(FIT, score=0.9, predict_ms=2.0, size_mb=50.0)
+    limits.board.record(candidate(number_table[0], slow=True), heavy)
+    assert light is not None
+    assert limits.handover_seconds() == pytest.approx(3 * 2.1 + 0.12 * 50.1)
+    assert (limits.planned_end_s() or 0) < light - 10
+
+
+def test_answering_and_writing_leave_the_race_most_of_its_time(limits: Limits) -> None:
+    limits.budget = Budget(deadline_s=100.0, refits_by_s=100.0, n_sealed=10_000_000)
+    assert limits.handover_seconds() == pytest.approx(HANDOVER_SHARE * 100)
 
 
 def test_a_race_needs_a_budget() -> None:

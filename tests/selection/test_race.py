@@ -202,6 +202,21 @@ def test_refits_learn_from_all_rows(
     assert all("trained on 16" in note or "trained on 15" in note for note in notes)
 
 
+def test_refits_of_the_others_leave_the_winner_its_time(
+    inline_engine: Any, finished: tuple[Path, RaceResult]
+) -> None:
+    _, result = finished
+    refits = refit(
+        result, job=Job(seed=5, threads=1), engine=inline_engine(), deadline_s=1e6,
+        n_sealed=10**12, monotonic=lambda: 0.0,
+    )  # fmt: skip
+    winning = {t.name for t, _ in result.members}
+    assert all(refits[name].note is None for name in winning)
+    late = [r.note or "" for name, r in refits.items() if name not in winning]
+    assert late
+    assert all(note.startswith("no time was left") for note in late)
+
+
 def test_a_clock_that_is_over_before_the_race_still_leaves_a_model(
     class_table: Table, inline_engine: Any, tmp_path: Path
 ) -> None:

@@ -34,6 +34,7 @@ from promise.registry.versions import Version
 from promise.selection.board import BASELINE
 from promise.selection.curve import learning_curve, tidy_curve
 from promise.selection.leaderboard import Leaderboard, build_leaderboard
+from promise.selection.limits import handover_seconds
 from promise.state.files import plain, write_json, write_text
 from promise.workloads.tabular.contents import contents_of
 from promise.workloads.tabular.learn import Learned
@@ -61,6 +62,7 @@ def deliver(
     story["diagnostics"] = diagnose(
         learned.table.answer, learned.sealed_y, learned.best.output, learned.best.multipliers
     )
+    plan = plan.sparing(handover_seconds(learned.best, len(learned.table.holdout), answers=1))
     watcher.step("asking which columns matter")
     story["importance"] = _importance(learned, plan, job)
     watcher.step("asking how much data is enough")

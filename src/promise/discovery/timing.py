@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _REFIT_SHARE = 0.14
 _DELIVER_SHARE = 0.10
@@ -90,6 +90,19 @@ class Plan:
             curve=refit + 0.40 * deliver,
             end=end,
         )
+
+    def sparing(self, seconds: float) -> Plan:
+        """Return the plan with so much more time at its end: what may be left out ends earlier.
+
+        Examples
+        --------
+        >>> plan = Plan.make(0.0, 4.0, 60.0)
+        >>> round(plan.curve - plan.sparing(2.0).curve, 9), plan.sparing(2.0).end
+        (2.0, 60.0)
+        """
+        if self.importance is None or self.curve is None:
+            return self
+        return replace(self, importance=self.importance - seconds, curve=self.curve - seconds)
 
     def late_by(self, seconds: float) -> str | None:
         """Say that a run took longer than it was given; None where it did not.

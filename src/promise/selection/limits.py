@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from promise.errors import ConfigError
 from promise.job import Job
@@ -34,6 +35,15 @@ CELL_S = 1e-7
 BLENDED_CELL_S, BLENDED_CELLS = 2.5e-7, 4_000_000
 """What those take that a temperature and a blend are chosen on, and how many these are at most."""
 
+ANSWERS = 3
+"""How often each of the best answers the sealed rows: blended, alone, and by the export."""
+
+CARRIED_S = 0.12
+"""What each MiB of a model takes after its refit: loaded, written in two forms, loaded again."""
+
+HANDOVER_SHARE = 0.3
+"""At most this share of the race is kept for answering and writing."""
+
 PROCESS_MB = 80.0
 """What a fit's process costs beside the fit."""
 
@@ -50,11 +60,14 @@ class Budget:
         Monotonic seconds by which refits must be done too: the race then stops early enough.
     trials
         Candidates beyond the baseline; scores then do not depend on the machine's speed.
+    n_sealed
+        Rows that the best answer once their refits are done.
     """
 
     deadline_s: float | None = None
     refits_by_s: float | None = None
     trials: int | None = None
+    n_sealed: int = 0
 
     def __post_init__(self) -> None:
         if self.deadline_s is None and self.trials is None:
@@ -111,7 +124,7 @@ class Limits:
         """When fits must have ended, so that the best can still be refitted."""
         end = self.budget.deadline_s
         if end is not None and self.budget.refits_by_s is not None:
-            after = self.refit_seconds() + self.conclude_seconds()
+            after = self.refit_seconds() + self.conclude_seconds() + self.handover_seconds()
             end = min(end, self.budget.refits_by_s - after)
         return end
 
@@ -119,6 +132,15 @@ class Limits:
         """Expect how long ranking, blending and calibrating take once the race has ended."""
         cells = len(self.grounds.checked) * max(1, self.grounds.train.n_classes)
         return 0.2 + CELL_S * cells + BLENDED_CELL_S * min(cells, BLENDED_CELLS)
+
+    def handover_seconds(self) -> float:
+        """Expect how long the best take after their refits, at most a share of the race."""
+        found = 0.0
+        for entry in self.board.leaders()[:REFITS]:
+            good = [fit for fit in entry.fits.values() if fit.ok]
+            found += max((handover_seconds(fit, self.budget.n_sealed) for fit in good), default=0.0)
+        whole = 0.0 if self.budget.deadline_s is None else self.budget.deadline_s - self.began_s
+        return min(found, HANDOVER_SHARE * whole)
 
     def in_order(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Put the quick families first where the first of each already takes much of the time."""
@@ -201,3 +223,20 @@ class Limits:
         if self.job.memory_mb is None or used == 0:
             return False
         return self.base_mb + used + self.memory_mb(task) > self.job.memory_mb
+
+
+class Costly(Protocol):
+    """A model of which is known what answering and keeping it takes."""
+
+    @property
+    def predict_ms(self) -> float:
+        """Milliseconds for one row."""
+
+    @property
+    def size_mb(self) -> float:
+        """What its files take."""
+
+
+def handover_seconds(model: Costly, n_rows: int, *, answers: int = ANSWERS) -> float:
+    """Expect how long a model takes to answer so many rows so often, to be written and read."""
+    return answers * n_rows * model.predict_ms / 1000 + CARRIED_S * model.size_mb

@@ -15,6 +15,7 @@ from promise.job import Job
 from promise.selection.candidates import Candidate, Trial
 from promise.selection.fits import FitTask, ViewTask, make_view, run_fit
 from promise.selection.grounds import Grounds
+from promise.selection.limits import handover_seconds
 from promise.selection.result import ENSEMBLE, RaceResult
 from promise.selection.tuning import GROWING
 
@@ -59,6 +60,7 @@ def refit(
     engine: Engine,
     names: Sequence[str] | None = None,
     deadline_s: float | None = None,
+    n_sealed: int = 0,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> dict[str, Refit]:
     """Train models on all rows of the race, the winner's members first.
@@ -73,20 +75,26 @@ def refit(
         Trials to train, `"ensemble"` for its members; by default the winner and all listed.
     deadline_s
         Monotonic seconds by which everything is done.
+    n_sealed
+        Rows that the models answer next. The others are trained only where it leaves the winner's
+        members the time for that.
     """
     trials = ordered_trials(result, names)
     grounds = result.grounds
     work = [(t, fixed_rounds(t, grounds.train.n_rows)) for t in trials if t.ok]
     found: dict[str, Refit] = {}
 
-    def left() -> float:
-        return math.inf if deadline_s is None else deadline_s - monotonic()
+    def left(kept_s: float) -> float:
+        return math.inf if deadline_s is None else deadline_s - kept_s - monotonic()
 
-    members = {t.name for t, _ in result.members} if result.winner else set()
+    winning = [t for t, _ in result.members] if result.winner else []
+    members = {t.name for t in winning}
+    handover_s = sum(handover_seconds(t, n_sealed) for t in winning)
     for batch in batches(work, grounds, job):
         slots = max(1, min(len(batch), job.threads))
         need = sum(expected_seconds(t, grounds.train.n_rows) for t, _ in batch) / slots
-        if need > left():
+        others = members.isdisjoint(t.name for t, _ in batch)
+        if need > left(handover_s if others else 0.0):
             late = {t.name: stand_in(t, grounds, "no time was left") for t, _ in batch}
             found |= late
             batch = [w for w in batch if w[0].name in members and not late[w[0].name].ok]

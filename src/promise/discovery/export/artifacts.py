@@ -39,7 +39,7 @@ def write_artifacts(plan: ExportPlan, folder: Path, modules: dict[str, str]) -> 
             for number, m in enumerate(plan.members)
         ],
     }
-    joblib.dump(state, folder / "model.joblib", compress=3)
+    joblib.dump(state, folder / "model.joblib", compress=1)
     np.save(folder / "train_rows.npy", np.asarray(plan.train_rows, dtype=np.int64))
     digests = np.zeros(0, dtype=np.uint64)
     if plan.holdout is not None:

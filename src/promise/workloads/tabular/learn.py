@@ -154,7 +154,10 @@ def learn(
     result = _race(table, terms, job, engine, folder, progress)
     refits: dict[str, Refit] = {}
     if result.winner and result.stopped != "interrupted":
-        refits = refit(result, job=job, engine=engine, deadline_s=terms.refit_deadline_s)
+        refits = refit(
+            result, job=job, engine=engine, deadline_s=terms.refit_deadline_s,
+            n_sealed=len(table.holdout),
+        )  # fmt: skip
     return Learned(table, terms.metric, result, refits, tuple(_list(table, result, refits)))
 
 
@@ -208,6 +211,7 @@ def _race(
             deadline_s=terms.race_deadline_s,
             refits_by_s=terms.refit_deadline_s,
             trials=terms.trials,
+            n_sealed=len(table.holdout),
         ),
         job=job,
         engine=engine,
@@ -327,10 +331,8 @@ def _recipe(
 
 
 def _timed(pipeline: Pipeline, request: Columns) -> tuple[Array, float]:
-    """Return the outputs, and milliseconds per row measured on up to 1,000 rows."""
-    few = request.take(np.arange(min(1000, request.n_rows)))
-    pipeline.output(few.take(np.arange(min(2, few.n_rows))))  # the first call loads libraries
+    """Return the outputs, and how many milliseconds a row took."""
+    pipeline.output(request.take(np.arange(min(2, request.n_rows))))  # libraries are loaded now
     start = time.perf_counter()
-    pipeline.output(few)
-    elapsed = time.perf_counter() - start
-    return pipeline.output(request), 1000 * elapsed / max(1, few.n_rows)
+    output = pipeline.output(request)
+    return output, 1000 * (time.perf_counter() - start) / max(1, request.n_rows)
