@@ -163,6 +163,27 @@ def test_what_is_expected_is_no_worst_case() -> None:
     assert alone.peak_mb > hour, "where nothing else races, two such fits run at once"
 
 
+class Middling(Light):
+    """A family that needs less than the heavy one, and more than the light one."""
+
+    kind: ClassVar[str] = "middling"
+
+    @classmethod
+    def memory_mb(cls, rows: int, columns: int, classes: int) -> float:
+        return 100 * Light.memory_mb(rows, columns, classes)
+
+
+def test_the_two_neediest_fits_are_expected_to_meet() -> None:
+    costs = Costs.of(Size(100_000, True, 10_000_000), SCHEMA, Number())
+    full = dict.fromkeys((Light, Middling, Heavy), 1.0)
+    one, two, three = (costs.racing_mb(full, 100_000, at_once) for at_once in (1, 2, 3))
+    middling = costs.fit_mb(Middling, 100_000) - costs.matrix_mb(100_000)
+    assert two - one == pytest.approx(middling)
+    assert three - two < middling
+    cut = costs.racing_mb({**full, Heavy: 0.5}, 100_000, 2)
+    assert two - cut == pytest.approx(0.5 * Heavy.memory_mb(100_000, costs.matrix_columns, 0))
+
+
 class Deep(Light):
     """A family that brings a large library into each process that reads it."""
 

@@ -103,10 +103,11 @@ class Costs:
         """The command once it has read: the label, the table and its training part."""
         return PARENT_MB + self.source_rows * 16 / 2**20 + 2.0 * self.table_mb(rows)
 
-    def racing_mb(self, families: Iterable[type[Any]], rows: int, at_once: int) -> float:
+    def racing_mb(self, families: Mapping[type[Any], float], rows: int, at_once: int) -> float:
         """Everything while as many fits run at once, those of the neediest different families."""
-        needs = sorted([self.view_mb(rows), *(self.fit_mb(f, rows) for f in families)])[::-1]
-        running = sum(needs[i % len(needs)] for i in range(at_once))
+        fits = sorted(self.fit_mb(family, rows, share) for family, share in families.items())[::-1]
+        needs = [fits[i % len(fits)] for i in range(at_once)]
+        running = sum(sorted([self.view_mb(rows), *needs])[1:])
         # Fits at once map the same matrix: its pages count once.
         shared = (at_once - 1) * self.matrix_mb(rows)
         return self.holding_mb(rows) + ZYGOTE_MB + running - shared
@@ -128,12 +129,12 @@ class Costs:
         families = list(families)
         return max(
             self.reading_mb(rows) + ZYGOTE_MB,
-            self.racing_mb(families, rows, at_once),
+            self.racing_mb(dict.fromkeys(families, 1.0), rows, at_once),
             self.delivering_mb(rows, 2 if any(f.extra == _DEEP for f in families) else 0),
         )
 
     def expected_mb(self, families: Mapping[type[Any], float], rows: int, at_once: int) -> float:
-        """What a run is expected to reach: the neediest family's fit, beside small ones.
+        """What a run is expected to reach: sooner or later the neediest fits meet.
 
         Parameters
         ----------
@@ -141,12 +142,11 @@ class Costs:
             Estimator type to the share of its fit's memory that comes about: a forest that the
             clock ends early has fewer trees.
         """
-        fits = [self.fit_mb(family, rows, share) for family, share in families.items()]
-        running = max([self.view_mb(rows), *fits]) + (at_once - 1) * min(fits)
-        running -= (at_once - 1) * self.matrix_mb(rows)  # mapped by all, counted once
-        racing = self.holding_mb(rows) + ZYGOTE_MB + running
         deep = [family.extra == _DEEP for family in families if family.kind != BASELINE]
         readers = 2 if deep and all(deep) else int(any(deep))  # all: the winner is one of them
-        delivering = self.delivering_mb(rows, readers)
-        reached = max(self.reading_mb(rows) + ZYGOTE_MB, racing, delivering)
+        reached = max(
+            self.reading_mb(rows) + ZYGOTE_MB,
+            self.racing_mb(families, rows, at_once),
+            self.delivering_mb(rows, readers),
+        )
         return min(reached, self.peak_mb(families, rows, at_once))
