@@ -86,8 +86,8 @@ def measure(server: served_model.Server, crowd: Crowd, rate: float, seconds: flo
     print(f"| a list of 20 at {rate:g}/s, {told['requests']:,} requests | {quantiles(told)} |")
     print(f"| … CPU of a request, following included | {idle:.2f} ms |")
     print(f"| … one connection, closed loop | {quantiles(one)}, {one['per_second']:.0f}/s |")
-    kept = paths(1) * 200
-    print(f"| … given again from what is kept | {quantiles(load(server, kept, seconds=3.0))} |")
+    kept = load(server, paths(1) * 200, seconds=3.0, rate=0.0, connections=1)
+    print(f"| … given again from what is kept | {quantiles(kept)} |")
     for line in changes(server, who):
         print(line)
     memory = sum(pss_mb(pid) for pid in server.pids)

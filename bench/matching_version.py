@@ -14,7 +14,8 @@ from promise.data.synthetic_people import Crowd, people_events, people_table
 from promise.features.people_reading import read_people
 from promise.models.factorization import FittedFactorization
 from promise.models.factors import gram
-from promise.models.short_vectors import ShortVectors
+from promise.models.row_blocks import row_blocks
+from promise.models.short_vectors import ShortVectors, Vectors, vector_blocks
 from promise.pipeline.artifact import FORMAT
 from promise.pipeline.task import Task
 from promise.state.files import digests, write_json
@@ -23,12 +24,11 @@ from promise.workloads.matching.heuristic import by_affinity
 from promise.workloads.matching.kinds import KINDS
 from promise.workloads.matching.pick import PickPeople
 from promise.workloads.matching.retrieve import Plan
-from promise.workloads.matching.snapshot import Basis, Snapshot
+from promise.workloads.matching.snapshot import SHORT_FROM, Basis, Snapshot
 from promise.workloads.matching.stages import PairFeatures, RetrievePeople
 from promise.workloads.matching.tables import Deeds
 
 SIZE = 64
-_BLOCK = 1 << 16
 
 
 def write_version(folder: Path, crowd: Crowd) -> None:
@@ -86,19 +86,21 @@ def factors(crowd: Crowd, n_yes: int) -> FittedFactorization:
         ShortVectors.of_blocks(_near(centres, own, rng), (crowd.people, SIZE))
         for own in (crowd.wants, crowd.bucket)
     )
+    if crowd.people < SHORT_FROM:
+        choosers, chosen = choosers[:], chosen[:]
     told = {"negatives": 4, "decay": 0.01, "n_yes": float(n_yes)}
     return FittedFactorization(choosers, chosen, _gram(choosers), _gram(chosen), told)
 
 
 def _near(centres: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Yield everybody's vectors block by block: the centre of each, and some noise."""
-    for first in range(0, len(own), _BLOCK):
-        near = centres[own[first : first + _BLOCK]]
+    for rows in row_blocks(len(own)):
+        near = centres[own[rows]]
         yield near + np.float32(0.1) * rng.standard_normal(near.shape, dtype=np.float32)
 
 
-def _gram(vectors: ShortVectors) -> np.ndarray:
-    return sum(gram(vectors[first : first + _BLOCK]) for first in range(0, len(vectors), _BLOCK))
+def _gram(vectors: Vectors) -> np.ndarray:
+    return sum(gram(block) for block in vector_blocks(vectors))
 
 
 def _rows(ids: pa.ChunkedArray) -> np.ndarray:

@@ -14,7 +14,7 @@ from promise.models.base import Registry
 from promise.models.index import VectorIndex
 from promise.models.interactions import Interactions
 from promise.models.leading import leading
-from promise.models.short_vectors import ShortVectors, Vectors
+from promise.models.short_vectors import Vectors, vector_blocks
 
 RECOMMENDERS = Registry("promise.recommenders")
 """Every collaborative source that is installed, Promise's own and third parties'."""
@@ -124,9 +124,8 @@ def searched(
 
 def lengths(vectors: Vectors) -> FloatArray:
     """Return the length of each row, float32 (n,)."""
-    if isinstance(vectors, ShortVectors):
-        return np.concatenate([lengths(block) for block in vectors.blocks()])
-    found: FloatArray = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    squares = [np.einsum("ij,ij->i", block, block) for block in vector_blocks(vectors)]
+    found: FloatArray = np.sqrt(np.concatenate(squares))
     return found
 
 

@@ -17,6 +17,7 @@ from promise.models.array_files import read_arrays, write_arrays
 from promise.models.collaborative import Found, alike, lengths, searched, write_kind
 from promise.models.index import VectorIndex
 from promise.models.interactions import Interactions
+from promise.models.row_blocks import row_blocks
 from promise.models.short_vectors import (
     Vectors,
     products,
@@ -26,7 +27,6 @@ from promise.models.short_vectors import (
 )
 
 _VECTORS, _GRAMS = ("choosers", "chosen"), ("chooser_gram", "chosen_gram")
-_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,9 +167,8 @@ def begun(
 def _drawn(count: int, size: int, spread: float, rng: np.random.Generator) -> FloatArray:
     """Draw block by block: the same numbers as all at once, without all of them in float64."""
     found = np.empty((count, size), np.float32)
-    for first in range(0, count, _BLOCK):
-        block = found[first : first + _BLOCK]
-        block[:] = rng.normal(0.0, spread, block.shape)
+    for rows in row_blocks(count):
+        found[rows] = rng.normal(0.0, spread, found[rows].shape)
     return found
 
 

@@ -1,60 +1,24 @@
-"""Vectors that are found by their inner product: exactly while few, by an inverted file above."""
+"""Vectors that are found by their inner product, with rows that come, change and go meanwhile."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from promise.data.columns import Array, FloatArray, IntArray
-from promise.errors import ArtifactError, DataError
 from promise.job import Job
 from promise.models.array_files import read_array
-from promise.models.inverted import Inverted
-from promise.models.leading import leading
-from promise.models.short_vectors import (
-    ShortVectors,
-    Vectors,
-    read_vectors,
-    write_vectors,
-)
+from promise.models.index_snapshot import Snapshot, check_rows
+from promise.models.short_vectors import Vectors
 
 EXACT_BELOW = 10_000
 """Fewer rows than this are all looked at."""
 
-FORMAT = 3
 _ROUNDING = 1e-5
-_BLOCK = 1 << 18
-
-
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """Rows that do not change: their ids, their vectors and, where many, the inverted file.
-
-    Parameters
-    ----------
-    ids
-        Int64 (n,), ascending, each once: of equal scores the smaller id comes first.
-    vectors
-        Float32 (n, d), or the same in sixteen bits a number.
-    inverted
-        None where all rows are looked at.
-    """
-
-    ids: IntArray
-    vectors: Vectors
-    inverted: Inverted | None
-
-    def rows(self, ids: IntArray) -> IntArray:
-        """Return the row of each id, -1 for an id that has none."""
-        if not len(self.ids):
-            return np.full(len(ids), -1, np.int64)
-        row = np.searchsorted(self.ids, ids).clip(max=len(self.ids) - 1)
-        return np.where(self.ids[row] == ids, row, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,18 +112,11 @@ class VectorIndex:
         DataError
             Where an id comes twice or is negative, or a vector is not finite.
         """
-        kept = _plain(vectors)
-        codes = np.arange(len(kept), dtype=np.int64) if ids is None else np.asarray(ids, np.int64)
-        _check(kept, codes)
-        if (codes[1:] < codes[:-1]).any():
-            order = np.argsort(codes)
-            codes = codes[order]
-            kept = kept.take(order) if isinstance(kept, ShortVectors) else kept[order]
-        inverted = None
-        if len(kept) >= exact_below:
-            asked: Vectors = queries if queries is not None and len(queries) else kept
-            inverted = Inverted.build(kept, asked, recall, job or Job())
-        return cls(Snapshot(codes, kept, inverted))
+        codes = np.asarray(np.arange(len(vectors)) if ids is None else ids, np.int64)
+        made = Snapshot.of(
+            codes, vectors, queries, job=job or Job(), recall=recall, exact_below=exact_below
+        )
+        return cls(made)
 
     def __len__(self) -> int:
         return len(self._snapshot.ids) - self._n_gone + len(self._places)
@@ -205,7 +162,7 @@ class VectorIndex:
         ids = np.full((len(vectors), k), -1, np.int64)
         scores = np.full((len(vectors), k), -np.inf, np.float32)
         for number, vector in enumerate(np.ascontiguousarray(vectors, np.float32)):
-            parts = self._searched(vector, k), self.recent(vector, k)
+            parts = self._snapshot.nearest(vector, k, self._gone), self.recent(vector, k)
             codes, found = (np.concatenate(some) for some in zip(*parts, strict=True))
             best = np.lexsort((codes, -found))[:k]
             ids[number, : len(best)] = codes[best]
@@ -220,22 +177,6 @@ class VectorIndex:
         best = np.lexsort((ids[live], -scores))[:k]
         return ids[live[best]], scores[best]
 
-    def _searched(self, vector: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
-        """Return the best of the snapshot that are still there."""
-        of = self._snapshot
-        if of.inverted is None:
-            scores = of.vectors @ vector
-            if self._n_gone:
-                scores[self._gone] = -np.inf
-            rows = leading(scores, k)
-            rows = rows[scores[rows] > -np.inf]
-            return of.ids[rows], scores[rows]
-        kept = of.inverted.nearest(vector, k, self._gone)
-        # scores are those of the rows themselves, not of their shortened copies
-        scores = of.vectors[kept] @ vector
-        best = np.lexsort((of.ids[kept], -scores))[:k]
-        return of.ids[kept[best]], scores[best]
-
     def put(self, ids: IntArray, vectors: FloatArray) -> None:
         """Add rows, or change those of known ids; the next search finds them.
 
@@ -246,7 +187,7 @@ class VectorIndex:
         """
         codes = np.asarray(ids, np.int64)
         rows = np.ascontiguousarray(vectors, np.float32)
-        _check(rows, codes)
+        check_rows(codes, rows)
         with self._lock:
             self._forget(codes)
             first = self._delta.n
@@ -336,20 +277,10 @@ class VectorIndex:
         """
         with self._lock:
             n = self._delta.n
-            arrays = {
-                "ids": self._snapshot.ids,
-                "gone": np.flatnonzero(self._gone),
-                "delta_ids": self._delta.ids[:n],
-                "delta_vectors": self._delta.vectors[:n],
-            }
-            for name, array in arrays.items():
-                np.save(folder / f"{name}.npy", array)
-        if vectors:
-            write_vectors(folder, "vectors", self._snapshot.vectors)
-        told: dict[str, Any] = {"format": FORMAT, "exact": self.exact, "vectors": vectors}
-        (folder / "index.json").write_text(json.dumps(told), encoding="utf-8")
-        if self._snapshot.inverted is not None:
-            self._snapshot.inverted.save(folder)
+            np.save(folder / "gone.npy", np.flatnonzero(self._gone))
+            np.save(folder / "delta_ids.npy", self._delta.ids[:n])
+            np.save(folder / "delta_vectors.npy", self._delta.vectors[:n])
+        self._snapshot.save(folder, vectors=vectors)
 
     @classmethod
     def load(cls, folder: Path, *, vectors: Vectors | None = None, mapped: bool = False) -> Self:
@@ -366,51 +297,9 @@ class VectorIndex:
             Where a newer installation wrote the folder, an earlier one in FAISS's format, or it
             was written without vectors and none are given.
         """
-        told = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        if told["format"] > FORMAT:
-            raise ArtifactError(
-                f"{folder} holds an index of format {told['format']}, this installation reads up "
-                f"to {FORMAT}; upgrade it, or train the version again."
-            )
-        inverted = None if told["exact"] else Inverted.load(folder, mapped=mapped)
-        ids = read_array(folder, "ids", mapped=mapped)
-        if told.get("vectors", True):
-            vectors = read_vectors(folder, "vectors", mapped=mapped)
-        if vectors is None or len(vectors) != len(ids):
-            found = "none came" if vectors is None else f"{len(vectors):,} came"
-            raise ArtifactError(
-                f"{folder} holds an index over {len(ids):,} vectors that lie elsewhere, and "
-                f"{found}; train the version again."
-            )
-        index = cls(Snapshot(ids, vectors, inverted))
-        index.remove(ids[read_array(folder, "gone")])
+        index = cls(Snapshot.load(folder, vectors, mapped=mapped))
+        index.remove(index.snapshot.ids[read_array(folder, "gone")])
         delta_ids = read_array(folder, "delta_ids")
         live = delta_ids >= 0
         index.put(delta_ids[live], read_array(folder, "delta_vectors")[live])
         return index
-
-
-def _plain(vectors: Vectors) -> Vectors:
-    if isinstance(vectors, ShortVectors):
-        return vectors
-    return np.ascontiguousarray(vectors, np.float32)
-
-
-def _check(vectors: Vectors, ids: IntArray) -> None:
-    if len(vectors.shape) != 2 or len(vectors) != len(ids):
-        raise DataError(
-            f"an index takes one vector for each id; {len(ids)} ids and vectors of shape "
-            f"{vectors.shape} came."
-        )
-    if len(ids) and ids.min() < 0:
-        raise DataError(f"the id {ids.min()} is negative; ids of an index run from 0 on.")
-    known, counts = np.unique(ids, return_counts=True)
-    if (counts > 1).any():
-        raise DataError(f"the id {known[counts > 1][0]} comes twice; give each row its own id.")
-    for first in range(0, len(ids), _BLOCK):
-        wrong = np.flatnonzero(~np.isfinite(vectors[first : first + _BLOCK]).all(axis=1))
-        if len(wrong):
-            raise DataError(
-                f"the vector of id {ids[first + wrong[0]]} is not finite; look at what it was "
-                "learned from."
-            )

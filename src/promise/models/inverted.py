@@ -17,6 +17,7 @@ from promise.kernels.vector_lists import best_listed, nearest_lists
 from promise.models.array_files import read_arrays
 from promise.models.directions import directions, nearest_direction, unit
 from promise.models.leading import leading
+from promise.models.row_blocks import row_blocks
 from promise.models.short_vectors import Vectors
 
 _SAMPLE, _DEPTH = 200, 100
@@ -29,7 +30,6 @@ _SPARE = 2
 _LONG = 0.9
 """A list counts as long as the row at this share of its rows by length: its best are sought."""
 
-_BLOCK = 1 << 16
 _ARRAYS = ("centres", "starts", "rows", "codes", "scales")
 
 
@@ -159,12 +159,12 @@ def _listed(
     starts = np.searchsorted(member[rows], np.arange(lists + 1)).astype(np.int64)
     codes, scales = np.empty(vectors.shape, np.int8), np.empty(n, np.float32)
     lengths = np.empty(n, np.float32)
-    for first in range(0, n, _BLOCK):
-        block = vectors[rows[first : first + _BLOCK]]
+    for part in row_blocks(n):
+        block = vectors[rows[part]]
         step = np.maximum(np.abs(block).max(axis=1), np.float32(1e-30)) / np.float32(127)
-        codes[first : first + _BLOCK] = np.rint(block / step[:, None])
-        scales[first : first + _BLOCK] = step
-        lengths[first : first + _BLOCK] = np.sqrt(np.einsum("ij,ij->i", block, block))
+        codes[part] = np.rint(block / step[:, None])
+        scales[part] = step
+        lengths[part] = np.sqrt(np.einsum("ij,ij->i", block, block))
     for number in np.flatnonzero(np.diff(starts)):
         of = lengths[starts[number] : starts[number + 1]]
         centres[number] *= np.partition(of, int(_LONG * (len(of) - 1)))[int(_LONG * (len(of) - 1))]
@@ -175,9 +175,9 @@ def _truth(asked: FloatArray, vectors: Vectors, depth: int) -> IntArray:
     """Return the true best rows of each query: int64 (q, depth), in no order."""
     best: IntArray = np.zeros((len(asked), 0), np.int64)
     scores: FloatArray = np.zeros((len(asked), 0), np.float32)
-    for first in range(0, len(vectors), _BLOCK):
-        fresh = asked @ vectors[first : first + _BLOCK].T
-        rows = np.broadcast_to(np.arange(first, first + fresh.shape[1]), fresh.shape)
+    for part in row_blocks(len(vectors)):
+        fresh = asked @ vectors[part].T
+        rows = np.broadcast_to(np.arange(part.start, part.stop), fresh.shape)
         best = np.concatenate([best, rows], axis=1)
         scores = np.concatenate([scores, fresh], axis=1)
         if best.shape[1] > depth:

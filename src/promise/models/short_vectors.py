@@ -12,10 +12,10 @@ import numpy as np
 from promise.data.columns import Array, FloatArray, IntArray
 from promise.errors import DataError
 from promise.models.array_files import read_array
+from promise.models.row_blocks import row_blocks
 
 _MOST = np.float32(32_767)
 _LEAST = np.float32(1e-30)
-_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +52,7 @@ class ShortVectors:
         DataError
             Where a number is not finite.
         """
-        parts = (vectors[first : first + _BLOCK] for first in range(0, len(vectors), _BLOCK))
-        return cls.of_blocks(parts, vectors.shape)
+        return cls.of_blocks(vector_blocks(vectors), vectors.shape)
 
     @classmethod
     def of_blocks(cls, blocks: Iterable[FloatArray], shape: tuple[int, ...]) -> Self:
@@ -98,19 +97,9 @@ class ShortVectors:
 
     def __matmul__(self, other: FloatArray) -> FloatArray:
         found = np.empty((len(self), *other.shape[1:]), np.float32)
-        first = 0
-        for block in self.blocks():
-            np.matmul(block, other, out=found[first : first + len(block)])
-            first += len(block)
+        for rows in row_blocks(len(self)):
+            np.matmul(self[rows], other, out=found[rows])
         return found
-
-    def blocks(self) -> Iterator[FloatArray]:
-        """Yield all rows in float32, so many at a time that they stay in little memory.
-
-        At least one block comes, which may have no rows.
-        """
-        for first in range(0, max(1, len(self)), _BLOCK):
-            yield self[first : first + _BLOCK]
 
     def take(self, rows: Array) -> ShortVectors:
         """Return some rows, as short as they are."""
@@ -119,6 +108,11 @@ class ShortVectors:
 
 Vectors = FloatArray | ShortVectors
 """float32 (n, d), or the same in sixteen bits a number."""
+
+
+def vector_blocks(vectors: Vectors) -> Iterator[FloatArray]:
+    """Yield all rows in float32, one block of `row_blocks` after the other."""
+    return (vectors[rows] for rows in row_blocks(len(vectors)))
 
 
 def shortened(vectors: Vectors) -> ShortVectors:

@@ -22,7 +22,7 @@ from promise.models.collaborative import Recommended, Shortens, load_recommended
 from promise.models.index import VectorIndex
 from promise.models.interactions import Interactions
 from promise.models.leading import leading
-from promise.models.short_vectors import ShortVectors, Vectors
+from promise.models.short_vectors import Vectors, vector_blocks
 from promise.workloads.matching.arena import likes_of
 from promise.workloads.matching.eligible import Layout
 from promise.workloads.matching.identity import event_numbers, id_numbers
@@ -276,10 +276,8 @@ def encounters(chooser: IntArray, chosen: IntArray, kind: IntArray, at_us: IntAr
 
 def _norms(vectors: Vectors) -> tuple[FloatArray, FloatArray]:
     """Return the length and sparsity of each vector, made block by block."""
-    if isinstance(vectors, ShortVectors):
-        norm, sparsity = zip(*map(norms, vectors.blocks()), strict=True)
-        return np.concatenate(norm), np.concatenate(sparsity)
-    return norms(vectors)
+    norm, sparsity = zip(*map(norms, vector_blocks(vectors)), strict=True)
+    return np.concatenate(norm), np.concatenate(sparsity)
 
 
 def _numbers(people: People, deeds: Deeds) -> Array:
