@@ -124,3 +124,12 @@ def test_bad_rows_are_named_and_left_out_only_where_asked(home: Path) -> None:
     (home / "odd.csv").write_text("entity,other\na,b\n")
     with pytest.raises(DataError, match="no column tells"):
         run("events", "meet", str(home / "odd.csv"))
+
+
+def test_deeds_from_the_future_are_no_deeds(home: Path) -> None:
+    (home / "deeds.csv").write_text(
+        "entity,other,type,at\nann,bob,like,2026-01-01T00:00:00Z\nann,cem,like,9026-01-01T00:00:00Z\n"
+    )
+    with pytest.raises(DataError, match=r"row 2: the time, 9026-01-01T.*, lies in the future"):
+        run("events", "meet", str(home / "deeds.csv"))
+    assert kept() == []

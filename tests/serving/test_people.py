@@ -174,6 +174,7 @@ async def test_events_are_checked_before_any_is_kept(
             (event("e", "ann", None, "forget"), "DELETE /v1/models/meet/people/ID"),
             (event("e", "ann", None, "person"), "holds no profile"),
             ({**event("e", "ann", "bob", "person"), "payload": {"age": 3}}, "leave `other` out"),
+            ({**event("e", "ann", "bob"), "at": "9026-01-01T00:00:00Z"}, "in the future"),
         ):
             both = {"events": [event("good", "ann", "bob"), sent]}
             refused = await http.post("/v1/models/meet/events", json=both)

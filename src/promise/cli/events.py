@@ -52,7 +52,8 @@ def events(
     if lists is not None:
         from promise.cli.import_people import Importing
 
-        importing = Importing(name, lists, registry.database, SystemClock())
+        skew = Settings.load().skew
+        importing = Importing(name, lists, registry.database, SystemClock(), skew)
         found, left_out = importing.run(source, file, on_bad_rows)
         report("events of", name, found, left_out, as_json)
         return
@@ -71,9 +72,7 @@ def events(
 
     def read(row: Row) -> Row:
         entry = _event_entry(row)
-        event = kept.read(name, entry)
-        if model is not None:
-            check_event(settings, model, event, clock)
+        check_event(settings, model, kept.read(name, entry), clock)
         return entry
 
     bad = pass_on(source, file, on_bad_rows, read, keep)

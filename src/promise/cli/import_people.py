@@ -21,6 +21,8 @@ from promise.data.infer import infer_field
 from promise.data.rows import OnBadRows
 from promise.data.source import Source
 from promise.errors import DataError, near
+from promise.features.event import micros_of
+from promise.features.windows import duration_us
 from promise.kernels.parsing import parse_date
 from promise.pipeline.finding import PROFILE
 from promise.pipeline.order import Workload
@@ -44,12 +46,15 @@ class Importing:
     ----------
     workload
         Whose types of events are known.
+    skew
+        How far ahead of the clock an event may lie, as `5m`.
     """
 
     name: str
     workload: Workload
     database: Database
     clock: Clock
+    skew: str
 
     def run(self, source: Source, file: str, on_bad_rows: OnBadRows) -> tuple[Row, BadEntries]:
         """Keep a file; return the counts, and what was left out.
@@ -84,7 +89,8 @@ class Importing:
                 source, people_roles(source.columns, {}, file), to_text(self.clock.now())
             )
         roles = event_roles(source.columns, {}, file)
-        return _Deeds(source, roles, (*self.workload.event_types, PROFILE))
+        last_us = micros_of(self.clock.now()) + duration_us(self.skew)
+        return _Deeds(source, roles, (*self.workload.event_types, PROFILE), last_us)
 
 
 def _ahead(tables: Iterator[tuple[int, pa.Table]]) -> Iterator[tuple[int, pa.Table]]:
@@ -98,12 +104,13 @@ def _ahead(tables: Iterator[tuple[int, pa.Table]]) -> Iterator[tuple[int, pa.Tab
 
 @dataclass(frozen=True)
 class _Deeds:
-    """A file of events, a row each."""
+    """A file of events, a row each; none may have happened after `last_us`."""
 
     timed: ClassVar[bool] = True
     source: Source
     roles: Roles
     types: tuple[str, ...]
+    last_us: int
 
     def tables(self, bad: BadEntries) -> Iterator[tuple[int, pa.Table]]:
         """Yield (rows read so far, good rows as the log takes them)."""
@@ -141,6 +148,10 @@ class _Deeds:
                          pc.invert(alone))  # fmt: skip
         wrong.mark(selves, lambda _: "somebody did this to themselves; entity and other are two.")
         wrong.mark(pa.array(np.isnat(at)), lambda _: "the time is missing or cannot be read")
+        wrong.mark(
+            pa.array(at > np.datetime64(self.last_us, "us")),
+            lambda row: f"the time, {at[row]}, lies in the future; correct the sender's clock",
+        )
 
     def _ids(self, rows: pa.Table, given: dict[str, Any], at: Any) -> Any:
         """Return the ids of events; where the file has none, what happened and when."""

@@ -164,7 +164,7 @@ def micros_of(moment: datetime) -> int:
 
 
 def refuse_future(event: Event, now_us: int, skew_us: int) -> None:
-    """Keep an event from the future out: it would expire everything that its entities remember.
+    """Keep an event from the future out: what really follows would come before it for good.
 
     Raises
     ------

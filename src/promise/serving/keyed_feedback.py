@@ -40,7 +40,7 @@ class _Side:
 
 
 def check_events(call: Call, name: str, sent: Sequence[Event]) -> None:
-    """Refuse events that the model's features cannot take, before any of them is kept.
+    """Refuse events from the future and those that features cannot take, before any is kept.
 
     Raises
     ------
@@ -48,12 +48,11 @@ def check_events(call: Call, name: str, sent: Sequence[Event]) -> None:
         When one lies in the future or a value cannot be read; it is named.
     """
     side = _side(call, name)
-    if side is None:
-        return
     now_us, skew_us = micros_of(call.clock.now()), duration_us(call.worker.settings.skew)
     for number, event in enumerate(sent):
         try:
-            refuse_future(_told(side, event), now_us, skew_us)
+            plain = Keyed(event.event_id, micros_of(event.at), {})
+            refuse_future(plain if side is None else _told(side, event), now_us, skew_us)
         except DataError as error:
             raise DataError(f"event {number}: {error}") from error
 
