@@ -107,6 +107,8 @@ async def test_a_deleted_person_is_gone_everywhere_and_does_not_come_back(
             assert who not in await ids(http, "eva")
             again = (await http.get(f"{path}/people/{who}")).json()
             assert again["cold_start"] is True
+            alike = (await http.get(f"{path}/people/{who}/similar")).json()
+            assert (alike["items"], alike["cold_start"]) == ([], True)
         late = (await second.post(f"{path}/events", json=event("d", "dan", who))).json()
         assert (late["accepted"], late["forgotten"]) == (0, 1)
         for worker in (one, two):

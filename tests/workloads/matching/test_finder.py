@@ -20,14 +20,13 @@ from tests.workloads.matching.small_world import (
 
 from promise.data.columns import Columns
 from promise.errors import ConfigError, DataError
-from promise.features.pairs import PAIR
 from promise.pipeline.finding import MOST, Asked, Bounded, Told
 from promise.pipeline.policy import PREDICTION
 from promise.workloads.matching import finder as finder_module
 from promise.workloads.matching import snapshot
 from promise.workloads.matching.content import NEAR, WIDENING
 from promise.workloads.matching.finder import PeopleFinder
-from promise.workloads.matching.heuristic import DayOne, by_affinity
+from promise.workloads.matching.heuristic import AFFINITY, DayOne, by_affinity
 from promise.workloads.matching.pick import (
     LOT,
     POOL,
@@ -94,9 +93,15 @@ def test_a_list_has_what_it_promises(finder) -> None:
     assert Counter(one["source"] for one in items)["random"] == 2
     for one in items:
         assert 0 <= one["probability"] <= 1
-        assert set(one["features"]) == set(PAIR)
         assert one["reasons"] == [reason for reason in one["reasons"] if reason]
     json.dumps(answer, allow_nan=False)
+
+
+def test_features_are_those_that_somebody_is_ranked_by(finder, tmp_path) -> None:
+    no_taste = PeopleFinder.open(saved(tmp_path, basis(folk(EVERYBODY))))
+    for of, read in ((finder, {AFFINITY}), (no_taste, set(DayOne.reads))):
+        ranked = of.find(Asked("p5", features=True, limit=5), START)["items"]
+        assert all(set(one["features"]) == read for one in ranked)
 
 
 def test_one_is_as_in_a_batch_and_a_batch_is_as_each(finder, folder) -> None:

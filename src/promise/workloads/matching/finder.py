@@ -18,11 +18,13 @@ from promise.features.people_profile import known_profile
 from promise.models.base import MATRIX
 from promise.pipeline.artifact import read_manifest
 from promise.pipeline.finding import MOST, Asked, Told
-from promise.pipeline.stages import STAGES, Score
+from promise.pipeline.stages import STAGES
 from promise.workloads.matching.explain import SHOWN_ENOUGH, reasons, why_empty
+from promise.workloads.matching.heuristic import DayOne
 from promise.workloads.matching.overlay import World, microseconds
 from promise.workloads.matching.pick import CANDIDATE, SOURCE, PickPeople, told
 from promise.workloads.matching.quest import begin
+from promise.workloads.matching.ranker import Ranker
 from promise.workloads.matching.register import GONE
 from promise.workloads.matching.stages import PairFeatures, RetrievePeople
 
@@ -46,7 +48,7 @@ class PeopleFinder:
         world: World,
         retrieve: RetrievePeople,
         featurize: PairFeatures,
-        score: Score,
+        score: Ranker | DayOne,
         pick: PickPeople,
     ) -> None:
         self.world = world
@@ -121,8 +123,10 @@ class PeopleFinder:
         for item, said in zip(items, reasons(quest, codes, source), strict=True):
             item["reasons"] = said
         if asked.features:
-            names = self._featurize.names
-            for item, row in zip(items, columns[MATRIX][picked.rows].tolist(), strict=True):
+            names = self._score.reads
+            places = [self._featurize.names.index(name) for name in names]
+            matrix = columns[MATRIX][picked.rows][:, places]
+            for item, row in zip(items, matrix.tolist(), strict=True):
                 item["features"] = {
                     name: None if value != value else value  # noqa: PLR0124 — NaN is null in JSON
                     for name, value in zip(names, row, strict=True)

@@ -33,6 +33,7 @@ class DayOne:
     kind_version: ClassVar[int] = 1
     names: tuple[str, ...]
     mutual: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = _READ
 
     def many(self, columns: Columns) -> Array:
         """Return scores between 0 and 1 as the chance of the chooser's yes: float64 (n, 2)."""

@@ -53,6 +53,11 @@ class Ranker:
     offset: float = 0.0
     mutual: bool = False
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Which features a score depends on."""
+        return self.names
+
     def many(self, columns: Columns) -> Array:
         """Return the chances of both yeses: float64 (n, 2); NaN where a side is not scored."""
         there = self.chances(columns[MATRIX])
