@@ -109,7 +109,8 @@ class HashedLinear:
     temperature
         Softens (above 1) or sharpens the probabilities.
     lift
-        Added to each margin when names are answered, float32 (k,): the rarer a class, the more.
+        Added to each margin when names are answered, float32 (k,): the rarer a class, the more; to
+        that of no class, what the share of unknown names asks for.
     stress
         How much longer a step a name takes towards its own class, float32 (k,), for rare classes;
         None for equal ones, as versions of kinds 1 and 2 learned.
@@ -117,6 +118,9 @@ class HashedLinear:
         Whether the shape of a name counts beside its n-grams; versions of kind 1 had none.
     kept
         A sample of all names it was made from, so that updates forget nothing.
+    unknown_share
+        Share of unknown names in the stream that the probabilities are calibrated for; None where
+        nothing but names of classes calibrated them.
     """
 
     kind: ClassVar[str] = "hashed"
@@ -131,6 +135,7 @@ class HashedLinear:
     lift: FloatArray | None = None
     shaped: bool = True
     stress: FloatArray | None = None
+    unknown_share: float | None = None
 
     @cached_property
     def offset(self) -> FloatArray:
@@ -219,7 +224,7 @@ class HashedLinear:
             if getattr(self, name) is not None:
                 np.save(folder / f"{name}.npy", getattr(self, name))
         told = {"n_classes": self.n_classes, "temperature": self.temperature, "bits": BITS,
-                "shaped": self.shaped}  # fmt: skip
+                "shaped": self.shaped, "unknown_share": self.unknown_share}  # fmt: skip
         (folder / "hashed.json").write_text(json.dumps(told), encoding="utf-8")
         if self.kept is not None:
             for name, array in zip(_KEPT, (*self.kept.batch, self.kept.sides), strict=True):
@@ -248,6 +253,7 @@ class HashedLinear:
             temperature=told["temperature"],
             kept=kept,
             shaped=told.get("shaped", False),
+            unknown_share=told.get("unknown_share"),
         )
 
 

@@ -178,7 +178,7 @@ class Workload:
         one side of a retraining; else each answer counts by itself.
     restored
         What its options become when a version is trained again on its own: (folder, options) →
-        options, in which the version's own copy stands for a file that is gone.
+        options, with those of its parents; the version's own copy stands for a file that is gone.
     measure
         Further metrics of labelled rows: (pipeline, label codes, raw output, request) → values
         by name.

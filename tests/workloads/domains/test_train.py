@@ -37,6 +37,7 @@ def test_each_split_is_told_beside_its_baselines(outcome: Outcome) -> None:
         assert coverages == sorted(coverages)
         thresholds = [point["threshold"] for point in one["coverage"]]
         assert thresholds == sorted(thresholds, reverse=True)
+        assert sum(row["rows"] for row in one["per_class"]) == one["rows"]
     assert outcome.metrics["accuracy"] == splits["registrable"]["accuracy"]
     assert "| registrable |" in outcome.contents.card
 
@@ -103,11 +104,18 @@ def test_background_names_are_learned_as_unknown(rows: pa.Table, tmp_path: Path)
         train(rows, tmp_path / "few", options={"background": str(path)})
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("share", ["1", "x", "-0.1"])
 def test_a_wrong_share_is_refused(rows: pa.Table, tmp_path: Path, share: str) -> None:
     with pytest.raises(ConfigError, match="expected a share"):
         train(rows, tmp_path, options={"reject": share})
+
+
+@pytest.mark.parametrize("option", ["rules", "background", "unknown_share", "reject"])
+def test_an_option_that_a_reference_preset_does_not_follow_is_refused(
+    rows: pa.Table, tmp_path: Path, option: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"--set {option}: the preset 'reference' has neither"):
+        train(rows, tmp_path, preset="reference", options={option: "0.5"})
 
 
 @pytest.mark.slow

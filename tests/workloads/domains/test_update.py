@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -79,15 +80,21 @@ def test_an_update_that_harms_is_refused(parent: Path, tmp_path: Path) -> None:
         updated(parent, wrong, tmp_path)
 
 
-def test_another_preset_cannot_be_updated(parent: Path, tmp_path: Path) -> None:
+def test_an_update_judges_by_a_split_that_there_is(parent: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'brand'"):
         updated(parent, ROWS, tmp_path, split="brnd")
 
 
+def test_an_update_has_its_parents_preset(parent: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--preset reference: an update goes on from"):
+        updated(parent, ROWS, tmp_path, preset="reference")
+
+
 @pytest.mark.slow
 def test_an_update_keeps_its_parents_terms(parent: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="an update keeps its parent's"):
-        updated(parent, ROWS, tmp_path / "a", options={"background": "names.txt"})
+    for option in ("background", "unknown_share"):
+        with pytest.raises(ConfigError, match=f"--set {option}: an update keeps its parent's"):
+            updated(parent, ROWS, tmp_path / "a", options={option: "0.5"})
     new = ROWS.filter(pa.array(~_old()))
     strict = train(ROWS.filter(pa.array(_old())), tmp_path / "b", options={"reject": "0.3"})
     folder = tmp_path / "strict"
@@ -97,6 +104,14 @@ def test_an_update_keeps_its_parents_terms(parent: Path, tmp_path: Path) -> None
     assert child.contents.recipe["options"] == {"reject": "0.3"}
     again = updated(folder, new, tmp_path / "d", options={"reject": "0.1"})
     assert again.contents.recipe["options"] == {"reject": "0.1"}
+
+
+def test_who_trains_a_version_again_follows_the_options_of_its_parents(tmp_path: Path) -> None:
+    recipe = {"options": {"background": "popular.txt", "reject": "0.3"}}
+    (tmp_path / "pipeline.json").write_text(json.dumps({"recipe": recipe}), encoding="utf-8")
+    assert update.restored(tmp_path, {"reject": "0.1"}) == {
+        "background": "popular.txt", "reject": "0.1",
+    }  # fmt: skip
 
 
 def test_the_last_resort_of_an_update_is_of_old_and_new_names(parent: Path, tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from promise.data.columns import Array, FloatArray
 from promise.errors import ConfigError
 from promise.features.names import normalise_many, pinned_suffixes
 from promise.models.hashed import Batch
-from promise.workloads.domains.held import names_of
+from promise.workloads.domains.held import joined_batches, names_of
 from promise.workloads.domains.parts import Part, taken
-from promise.workloads.domains.split import OF_NO_CLASS
+from promise.workloads.domains.split import OF_NO_CLASS, STRANGE
 
 HELD_SHARE = 0.2
-"""Share of the list that is not learned from, to say how many unknown names are rejected."""
+"""Share of the list that is not learned from, to calibrate and to say how many are rejected."""
 
 LEAST = 100
 
@@ -29,7 +29,7 @@ class Background:
     Parameters
     ----------
     learned, held
-        What is learned from, and what rejection is measured on.
+        What is learned from, and what calibration and rejection are measured on.
     overlap
         How many names of the list were left out, since their brand is in the training data.
     """
@@ -40,12 +40,13 @@ class Background:
 
     @property
     def part(self) -> Part:
-        """What is learned, as a part: the code -1 stands for no class."""
-        n = len(self.learned.codes)
+        """All of them as a part: the code -1 stands for no class."""
+        sizes = [len(self.learned.codes), len(self.held.codes)]
+        n = sum(sizes)
         return Part(
-            names=names_of(self.learned),
+            names=names_of(joined_batches([self.learned, self.held])),
             codes=np.full(n, -1),
-            sides=np.full(n, OF_NO_CLASS, np.int8),
+            sides=np.repeat(np.array([OF_NO_CLASS, STRANGE], np.int8), sizes),
             rows=np.full(n, -1),
             levels=np.empty((n, 0), np.int32),
         )
@@ -79,6 +80,11 @@ def read_background(path: Path, parts: Iterable[Part], n_classes: int) -> Backgr
         )
     codes = np.full(len(names), n_classes, np.int64)
     held = (brands[kept] >> np.uint64(40)) / float(1 << 24) < HELD_SHARE
+    if held.all() or not held.any():
+        raise ConfigError(
+            f"--set background={path}: the names are of {len(np.unique(brands[kept])):,} brands, "
+            "too few to learn from some and judge by others; give names of more."
+        )
     return Background(
         taken(names, codes, kept[~held]), taken(names, codes, kept[held]), int(shared.sum())
     )

@@ -19,6 +19,7 @@ from promise.workloads.domains.evaluate import Judged, Suffixes, class_table, re
 from promise.workloads.domains.ground import Ground
 from promise.workloads.domains.parts import parts_of
 from promise.workloads.domains.split import LEARNED, Rule
+from promise.workloads.domains.stream import Stream, stream_of
 
 GOLDEN = 32
 
@@ -39,8 +40,11 @@ def outcome_of(
             "names are too few to judge by; give more, or another --split."
         )
     chosen = judged[ground.split.rule]
-    splits = report(judged, answer, ground.split, suffixes.majority)
-    table = class_table(chosen, answer, ground.unsealed)
+    stream = stream_of(pipeline)
+    splits = {
+        rule: one | {"per_class": class_table(judged[rule], answer, ground.unsealed)}
+        for rule, one in report(judged, answer, ground.split, suffixes.majority, stream).items()
+    }
     metrics = all_metrics(answer, chosen.codes, chosen.output)
     own = splits[ground.split.rule]
     summary = {
@@ -57,8 +61,8 @@ def outcome_of(
             golden=pa.table({ground.sheet.domain: pa.array(chosen.texts[:GOLDEN])}),
             evaluation=evaluation(chosen),
             rows={"train": training_rows(ground), "holdout": np.sort(chosen.rows)},
-            notes={"splits": splits, "classes": table, **rows_told(ground), **told},
-            card=card(ground, splits, table),
+            notes={"splits": splits, **rows_told(ground), **told},
+            card=card(ground, splits, stream),
             metrics=summary,
         ),
         metrics=metrics,
@@ -128,7 +132,7 @@ def rows_told(ground: Ground) -> dict[str, Any]:
     }
 
 
-def card(ground: Ground, splits: dict[str, Any], table: list[dict[str, Any]]) -> str:
+def card(ground: Ground, splits: dict[Rule, dict[str, Any]], stream: Stream | None) -> str:
     """Return the model card: what it was learned from, and how good it is on which split."""
     lines = [
         f"# {ground.sheet.label}: one of {len(ground.classes)} classes from a name",
@@ -147,14 +151,31 @@ def card(ground: Ground, splits: dict[str, Any], table: list[dict[str, Any]]) ->
             f"{figure(one['baselines']['majority']['accuracy'])} | "
             f"{figure(one['baselines']['suffix']['accuracy'])} |"
         )
+    if stream is not None:
+        lines += _calibration_lines(splits, stream)
     lines += [
         "",
         "| class | learned | judged | precision | recall | F1 |",
         "|---|---|---|---|---|---|",
     ]
-    for row in table[:100]:
+    for row in splits[ground.split.rule]["per_class"][:100]:
         cells = (figure(row[key]) for key in ("precision", "recall", "f1"))
         lines.append(
             f"| {row['class']} | {row['learned']:,} | {row['rows']:,} | {' | '.join(cells)} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _calibration_lines(splits: dict[Rule, dict[str, Any]], stream: Stream) -> list[str]:
+    """Return how far probabilities are off, with and without unknown names among those asked."""
+    lines = [
+        "",
+        f"Probabilities are those of a stream of which {stream.share:.0%} are unknown names.",
+        "",
+        "| split | ECE given that a name has a class | ECE in such a stream |",
+        "|---|---|---|",
+    ]
+    for rule, one in splits.items():
+        errors = f"{figure(one['ece_given_class'])} | {figure(one['ece_in_stream'])}"
+        lines.append(f"| {rule} | {errors} |")
+    return lines

@@ -17,6 +17,7 @@ from promise.pipeline.pipeline import Pipeline
 from promise.workloads.domains.naming import UNKNOWN
 from promise.workloads.domains.parts import Part, taken_names
 from promise.workloads.domains.split import RULES, SIDE_OF, TRAIN, NameSplit, Rule
+from promise.workloads.domains.stream import Stream, calibration_told, stream_of
 
 JUDGED, LEAST_JUDGED = 200_000, 2_000
 CELLS = 20_000_000
@@ -151,11 +152,19 @@ def joined(pieces: list[Judged]) -> Judged:
 
 
 def report(
-    judged: dict[Rule, Judged], answer: Class, split: NameSplit, majority: int
-) -> dict[str, Any]:
+    judged: dict[Rule, Judged],
+    answer: Class,
+    split: NameSplit,
+    majority: int,
+    stream: Stream | None,
+) -> dict[Rule, dict[str, Any]]:
     """Return what `promise train --json` says of each split, the chosen one first."""
     order = sorted(judged, key=lambda rule: rule != split.rule)
-    return {rule: _told(judged[rule], answer, split, rule, majority) for rule in order}
+    return {
+        rule: _told(judged[rule], answer, split, rule, majority)
+        | calibration_told(judged[rule].codes, judged[rule].output, stream)
+        for rule in order
+    }
 
 
 def _told(
@@ -254,4 +263,4 @@ def more_metrics(pipeline: Pipeline, y: Array, output: Array, request: Columns) 
         "answered": float(known.mean()),
         "precision_answered": precision,
         "precision_at_half": half,
-    }
+    } | calibration_told(y, output, stream_of(pipeline))

@@ -11,9 +11,9 @@ import numpy as np
 from promise.data.columns import Array, FloatArray, IntArray
 from promise.features.names_rules import NO_RULES, Rules
 from promise.job import Job
-from promise.kernels.calibrating import fit_temperature
 from promise.models.hashed import Batch, HashedLinear, Terms
 from promise.workloads.domains.background import frontier
+from promise.workloads.domains.calibration import LEAST_HELD, calibrated
 from promise.workloads.domains.held import joined_batches, names_of, share_of
 from promise.workloads.domains.parts import read_ready
 from promise.workloads.domains.rules import Tried, chosen
@@ -22,9 +22,6 @@ from promise.workloads.domains.spool import Spool
 
 REJECTED = 0.08
 """Share of held-out names of a class that may be answered `unknown`."""
-
-LEAST_HELD = 30
-"""Fewer held-out names say nothing of temperature or threshold."""
 
 LIFTS = (0.0, 0.02, 0.04, 0.06)
 """Tried on held-out brands: how much a class that is e times rarer is raised."""
@@ -67,6 +64,8 @@ class Evidence:
         Names of no class, or None where none were given.
     rejected
         Share of known names that may be rejected.
+    unknown_share
+        Share of unknown names among those that will be asked.
     counts
         How many names were learned from, by column of the weights, int64 (k,).
     """
@@ -75,6 +74,7 @@ class Evidence:
     tune: Batch
     of_no_class: Batch | None
     rejected: float
+    unknown_share: float
     counts: IntArray
 
 
@@ -130,7 +130,10 @@ def finish(score: HashedLinear, candidates: Rules, given: Rules, evidence: Evide
     given
         Rules that hold whatever the names say.
     """
-    score = calibrated(lifted(score, evidence.apart, evidence.counts), evidence.apart)
+    score = lifted(score, evidence.apart, evidence.counts)
+    raised = score.lift is not None and bool(score.lift.any())
+    share = evidence.unknown_share
+    score = calibrated(score, evidence.apart, evidence.of_no_class, share)
     rules, tried = _rules(score, candidates, evidence.tune)
     n_learned = len(rules)
     rules = given.before(rules) if len(given) else rules
@@ -141,6 +144,7 @@ def finish(score: HashedLinear, candidates: Rules, given: Rules, evidence: Evide
     if evidence.of_no_class is not None and enough:
         of_none = _confidence(score, evidence.of_no_class)
         unknown |= {
+            "share": share,
             "background": len(of_none),
             "rejected": float((of_none < threshold).mean()),
             "frontier": frontier(confidence, of_none),
@@ -148,7 +152,7 @@ def finish(score: HashedLinear, candidates: Rules, given: Rules, evidence: Evide
     told = {
         "rules": {"learned": n_learned, "given": len(given), **vars(tried)},
         "temperature": score.temperature,
-        "lifted": score.lift is not None and bool(score.lift.any()),
+        "lifted": raised,
         "unknown": unknown,
     }
     return Fitted(score, rules, threshold, told)
@@ -161,7 +165,12 @@ def settled_on(model: HashedLinear, fitted: Fitted, of_no_class: Batch | None) -
     class, which neither model has learned from.
     """
     before, threshold = fitted.score, fitted.threshold
-    score = replace(model, temperature=before.temperature, lift=before.lift)
+    score = replace(
+        model,
+        temperature=before.temperature,
+        lift=before.lift,
+        unknown_share=before.unknown_share,
+    )
     if of_no_class is None or not threshold:
         return replace(fitted, score=score)
     share = float((_confidence(before, of_no_class) < threshold).mean())
@@ -192,14 +201,6 @@ def _fit_to(codes: IntArray, margins: FloatArray, score: HashedLinear) -> float:
     hits = np.bincount(codes[said == codes], minlength=k)
     both = np.bincount(codes, minlength=k) + np.bincount(said, minlength=k)
     return float((said == codes).mean() + (2 * hits[both > 0] / both[both > 0]).mean())
-
-
-def calibrated(score: HashedLinear, apart: Batch) -> HashedLinear:
-    """Return the model with the temperature that held-out brands ask for."""
-    if len(apart.codes) < LEAST_HELD:
-        return score
-    plain = replace(score, temperature=1.0)
-    return replace(score, temperature=fit_temperature(plain.of(apart), apart.codes))
 
 
 def _confidence(score: HashedLinear, batch: Batch) -> FloatArray:

@@ -16,6 +16,7 @@ from promise.workloads.domains.split import (
     OF_NO_CLASS,
     RANDOM,
     REGISTRABLE,
+    STRANGE,
     TRAIN,
     TUNE,
 )
@@ -25,7 +26,7 @@ HELD = 50_000
 
 KEPT = {
     TRAIN: 100_000, RANDOM: 10_000, REGISTRABLE: 10_000, BRAND: 10_000,
-    CALIBRATE: 10_000, TUNE: 10_000, OF_NO_CLASS: 20_000,
+    CALIBRATE: 10_000, TUNE: 10_000, OF_NO_CLASS: 20_000, STRANGE: 10_000,
 }  # fmt: skip
 """How many names of each purpose a version keeps: those of the smallest hashes, so that the sample
 is an even one of all names that were ever seen."""

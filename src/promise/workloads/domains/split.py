@@ -21,8 +21,11 @@ from promise.kernels.rows import mix, seed_word
 Rule = Literal["random", "registrable", "brand"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 
-TRAIN, RANDOM, REGISTRABLE, BRAND, CALIBRATE, TUNE, OF_NO_CLASS = range(7)
-"""What each name is for; `CALIBRATE` holds whole brands, `TUNE` single names."""
+TRAIN, RANDOM, REGISTRABLE, BRAND, CALIBRATE, TUNE, OF_NO_CLASS, STRANGE = range(8)
+"""What each name is for; `CALIBRATE` holds whole brands, `TUNE` single names; of the names of no
+class those that are `STRANGE` are never learned from."""
+
+CLASSLESS = (OF_NO_CLASS, STRANGE)
 
 LEARNED = (TRAIN, CALIBRATE, TUNE)
 """What the final weights are learned from, once calibration and rules are settled without it."""

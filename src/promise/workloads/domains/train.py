@@ -12,6 +12,7 @@ from promise.data.answer import Class
 from promise.data.columns import IntArray
 from promise.data.source import Source
 from promise.engine.memory import MemoryWatch
+from promise.errors import ConfigError
 from promise.features.names_rules import SuffixRules
 from promise.metrics.pointwise import metric_named
 from promise.models.hashed import Batch, HashedLinear, Terms, counted
@@ -22,9 +23,11 @@ from promise.pipeline.stages import Score
 from promise.workloads.domains.assembly import (
     assembled,
     background_of,
+    check_shares,
     rejected_of,
     rules_of,
     task_of,
+    unknown_share_of,
 )
 from promise.workloads.domains.contents import outcome_of
 from promise.workloads.domains.evaluate import Suffixes, judge
@@ -39,14 +42,19 @@ from promise.workloads.domains.rules import candidates
 from promise.workloads.domains.split import CALIBRATE, LEARNED, TUNE
 from promise.workloads.domains.update import update_names
 
+DEFAULT_ONLY = ("rules", "background", "unknown_share", "reject")
+"""Options that only the default preset follows."""
+
 
 def train_names(source: Source, order: Order, tell: Tell) -> Outcome:
     """Train a preset on names, or a version on further ones."""
     watch = MemoryWatch()
     watch.start()
     try:
+        check_shares(order)
         if order.start is not None:
             return update_names(source, order, tell, watch)
+        _check_options(order)
         ground = lay_ground(source, order, tell)
         pipeline, told = (
             fit_preset(ground, tell) if order.preset in PRESETS else fit_default(ground, tell)
@@ -57,6 +65,16 @@ def train_names(source: Source, order: Order, tell: Tell) -> Outcome:
         return outcome_of(ground, pipeline, judged, suffixes, told, watch)
     finally:
         watch.stop()
+
+
+def _check_options(order: Order) -> None:
+    """Refuse an option that the preset does not follow."""
+    strange = [key for key in DEFAULT_ONLY if key in order.options]
+    if strange and order.preset in PRESETS:
+        raise ConfigError(
+            f"--set {strange[0]}: the preset {order.preset!r} has neither rules nor unknown names; "
+            "leave it out, or train --preset default."
+        )
 
 
 def fit_default(ground: Ground, tell: Tell) -> tuple[Pipeline, dict[str, Any]]:
@@ -75,6 +93,7 @@ def fit_default(ground: Ground, tell: Tell) -> tuple[Pipeline, dict[str, Any]]:
         tune=held_out(parts_of(spool), TUNE),
         of_no_class=None if background is None else background.held,
         rejected=rejected_of(order),
+        unknown_share=unknown_share_of(order),
         counts=ground.learned if beside is None else np.append(ground.learned, n_beside),
     )
     rules = candidates(joined_endings(ground.found.endings))

@@ -6,8 +6,10 @@ version is refused where it answers the old or the new sealed names worse than i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,9 +25,10 @@ from promise.pipeline.artifact import load_pipeline, recipe_of
 from promise.pipeline.order import Order, Outcome
 from promise.pipeline.pipeline import Pipeline
 from promise.workloads.domains.assembly import assembled, rejected_of, rules_of
+from promise.workloads.domains.calibration import UNKNOWN_SHARE, calibrated
 from promise.workloads.domains.contents import outcome_of
 from promise.workloads.domains.evaluate import BLOCK, Judged, Suffixes, joined, judge
-from promise.workloads.domains.fitting import Fitted, calibrated, learned
+from promise.workloads.domains.fitting import Fitted, learned
 from promise.workloads.domains.ground import Ground, Tell, settled
 from promise.workloads.domains.held import held_out, names_of, part_of, sample, taken_batch
 from promise.workloads.domains.levels import levels_of
@@ -34,9 +37,11 @@ from promise.workloads.domains.parts import Part, joined_endings, parts_of
 from promise.workloads.domains.rules import candidates
 from promise.workloads.domains.split import (
     CALIBRATE,
+    CLASSLESS,
     LEARNED,
     OF_NO_CLASS,
     RULES,
+    STRANGE,
     TRAIN,
     NameSplit,
     Rule,
@@ -52,6 +57,9 @@ REPLAYED = 1.0
 
 ENOUGH_HELD = 300
 """So many new held-out names say more of temperature and threshold than the parent does."""
+
+FIXED = ("background", "unknown_share", "company", "category")
+"""Options that an update has from its parent."""
 
 MARGIN = 0.01
 """So much accuracy may be lost on sealed names before an update is refused."""
@@ -95,16 +103,17 @@ def update_names(source: Source, order: Order, tell: Tell, watch: MemoryWatch) -
     FitFailed
         When the update answers sealed names worse than its parent.
     """
-    parent = read_parent(order)
-    order = _on_its_terms(order)
+    parent, asked = read_parent(order), order
+    order = _on_its_terms(asked)
     spool = spool_rows(source, parent.sheet, order.work / "parts", order.seed, tell, parent.classes)
     added = tuple(sorted(set(spool.tally.labels) - set(parent.classes)))
     classes = (*parent.classes, *added)
     ground = settled(source, order, parent.sheet, spool, parent.split, classes, tell)
-    old = part_of(parent.kept, len(classes))
-    pipeline, told = _updated(ground, parent, old, len(added), tell)
+    old = _unclaimed(part_of(parent.kept, len(classes)), spool)
+    given = rules_of(asked, classes)
+    pipeline, told = _updated(ground, parent, old, len(added), given, tell)
     tell("judging")
-    suffixes = Suffixes.learned(_without(chain(parts_of(spool), [old])), len(classes))
+    suffixes = Suffixes.learned(chain(parts_of(spool), [old]), len(classes))
     both = judge(pipeline, parts_of(spool), suffixes), judge(pipeline, [old], suffixes)
     judged = {
         rule: joined([one[rule] for one in both if rule in one])
@@ -160,41 +169,50 @@ def read_parent(order: Order) -> Parent:
 
 
 def _on_its_terms(order: Order) -> Order:
-    """Return the order with the parent's share of rejections, unless it says another.
+    """Return the order with the parent's options: a training from the beginning follows them.
 
     Raises
     ------
     ConfigError
-        For an option that only a first training follows.
+        For a preset or an option that only a first training follows.
     """
-    fixed = [key for key in ("background", "company", "category") if key in order.options]
+    if order.preset != Order.preset:
+        raise ConfigError(
+            f"--preset {order.preset}: an update goes on from its parent's weights; leave it out, "
+            "or train anew without --from."
+        )
+    fixed = [key for key in FIXED if key in order.options]
     if fixed:
         raise ConfigError(
             f"--set {fixed[0]}: an update keeps its parent's; leave it out, or train anew on old "
             "and new rows together."
         )
-    before = {} if order.start is None else recipe_of(order.start).get("options", {})
-    kept = {key: value for key, value in before.items() if key == "reject"}
-    return replace(order, options={**kept, **order.options})
+    before = {} if order.start is None else restored(order.start, {})
+    return replace(order, options={**before, **order.options})
+
+
+def restored(folder: Path, options: Mapping[str, str]) -> dict[str, str]:
+    """Return a version's options, those among them that it has from its parents."""
+    return {**recipe_of(folder).get("options", {}), **options}
 
 
 def _updated(
-    ground: Ground, parent: Parent, old: Part, added: int, tell: Tell
+    ground: Ground, parent: Parent, old: Part, added: int, given: Rules, tell: Tell
 ) -> tuple[Pipeline, dict[str, Any]]:
     """Return the parent's pipeline after the new names."""
     spool, n_rows = ground.spool, int(ground.learned.sum())
     model = grown(parent.score, ground.found.terms, n_rows, added)
     beside = _replay(old, n_rows)
     model = learned(model, spool, beside, n_rows, TERMS, ground.job, tell)
-    model, threshold = _settled(model, spool, parent, rejected_of(ground.order))
+    model, threshold = _settled(model, spool, parent, old, ground.order)
     found = candidates(joined_endings(ground.found.endings))
-    given = rules_of(ground.order, ground.classes)
     rules = given.before(_merged(parent.rules, found))
     parts = chain(parts_of(spool), [replace(old, codes=_signed(old))])
     told = {
         "rules": {"learned": int((rules.rows > 0).sum()), "given": int((rules.rows == 0).sum())},
         "temperature": model.temperature,
-        "unknown": {"threshold": threshold},
+        "unknown": {"threshold": threshold}
+        | ({} if model.unknown_share is None else {"share": model.unknown_share}),
         "passes": TERMS.passes,
         "replayed": len(beside.codes),
     }
@@ -212,9 +230,9 @@ def _prior(kept: Kept, n_classes: int) -> tuple[float, ...]:
 
 
 def _settled(
-    model: HashedLinear, spool: Spool, parent: Parent, rejected: float
+    model: HashedLinear, spool: Spool, parent: Parent, old: Part, order: Order
 ) -> tuple[HashedLinear, float]:
-    """Return temperature and threshold by new held-out brands; the parent's where these are few.
+    """Return calibration and threshold by new held-out brands; the parent's where these are few.
 
     Brands that the parent held out will not do: its final weights were learned from them.
     """
@@ -224,14 +242,23 @@ def _settled(
     apart = taken_batch(apart, fresh)
     if len(apart.codes) < ENOUGH_HELD:
         return model, parent.threshold
-    model = calibrated(model, apart)
+    share = parent.score.unknown_share or UNKNOWN_SHARE
+    model = calibrated(model, apart, held_out([old], STRANGE), share)
     confidence = model.of(apart)[:, : model.n_classes].max(axis=1)
-    return model, float(np.quantile(confidence, rejected))
+    return model, float(np.quantile(confidence, rejected_of(order)))
+
+
+def _unclaimed(old: Part, spool: Spool) -> Part:
+    """Leave out names of no class whose brand has one by the new names."""
+    claimed = np.zeros(len(old.codes), dtype=bool)
+    for part in parts_of(spool):
+        claimed |= np.isin(old.names.brand_hashes, part.names.brand_hashes)
+    return old.only(np.flatnonzero(~(claimed & np.isin(old.sides, CLASSLESS))))
 
 
 def _signed(old: Part) -> Array:
     """Return codes with -1 for names of no class, as samples keep them."""
-    return np.where(old.sides == OF_NO_CLASS, -1, old.codes)
+    return np.where(np.isin(old.sides, CLASSLESS), -1, old.codes)
 
 
 def _replay(old: Part, n_rows: int) -> Any:
@@ -270,13 +297,6 @@ def _levels(parent: Parent, ground: Ground) -> tuple[Level, ...]:
         of = (*old.of, *(place[new.names[code]] if code >= 0 else -1 for code in rest))
         told.append(Level(old.name, names, of))
     return tuple(told)
-
-
-def _without(parts: Any) -> Any:
-    """Leave out names of no class."""
-    for part in parts:
-        rows = np.flatnonzero(part.sides != OF_NO_CLASS)
-        yield part if len(rows) == len(part.sides) else part.only(rows)
 
 
 def _gates(parent: Parent, judged: dict[Rule, Judged], ground: Ground) -> dict[str, Any]:
