@@ -12,7 +12,8 @@ from promise.errors import ConfigError, DataError
 from promise.job import Job
 from promise.workloads.articles.chances import Chances, label_multipliers
 from promise.workloads.articles.choosing import choose
-from promise.workloads.articles.curve import Line, Point
+from promise.workloads.articles.curve import Line, Point, outlook_of
+from promise.workloads.articles.presets import means_tried
 from promise.workloads.articles.reviewing import (
     Reviewing,
     confidence,
@@ -22,9 +23,11 @@ from promise.workloads.articles.reviewing import (
 from promise.workloads.articles.rungs import Folds, Rung, Terms
 from promise.workloads.articles.split import ArticleSplit, group_folds
 from promise.workloads.articles.terms import Wishes
+from promise.workloads.articles.ways import Setting
 
 ANSWER = Class(("a", "b"))
 TERMS = Terms(ANSWER, Job(seed=1), None, float("inf"))
+FOLDS = Folds((), np.arange(100))
 
 
 def rung(name: str, cost: int, wrong: list[int], y: np.ndarray) -> Rung:
@@ -42,17 +45,49 @@ def test_a_clear_lead_wins_and_a_small_one_is_left_to_the_cheaper_rung() -> None
     cheap, dear = rung("cheap", 1, [1, 2, 3], y), rung("dear", 9, [1, 5], y)
     chosen, why = choose([cheap, dear], y, TERMS, folds)
     assert chosen.name == "cheap"
-    assert "within noise" in why
+    assert "surely leads by less" in why
     poor = rung("poor", 1, list(range(40)), y)
     chosen, why = choose([poor, dear], y, TERMS, folds)
     assert chosen.name == "dear"
     assert "it is the best" in why
 
 
-def blend(terms: Rung, vectors: Rung, wrong: list[int], y: np.ndarray) -> Rung:
-    """Return a mean of two rungs that errs on these rows."""
-    name, cost = f"{terms.name} + {vectors.name}", terms.cost + vectors.cost
-    return replace(rung(name, cost, wrong, y), ways=(*terms.ways, *vectors.ways))
+def test_a_small_lead_that_few_articles_show_is_not_left_to_the_cheaper_rung() -> None:
+    y = np.arange(100) % 2
+    cheap, dear = rung("cheap", 1, [1, 2, 3], y), rung("dear", 9, [1, 2, 3], y)
+    chosen, _ = choose([cheap, replace(dear, score=cheap.score + 0.0001)], y, TERMS, FOLDS)
+    assert chosen.name == "dear"
+
+
+@pytest.mark.parametrize(("n_wrong", "chosen"), [(9, "all kinds"), (30, "words")])
+def test_where_the_best_may_lead_by_chance_the_mean_of_all_kinds_is_taken(
+    n_wrong: int, chosen: str
+) -> None:
+    y = np.arange(100) % 2
+    words, table = rung("words", 1, list(range(8)), y), rung("table", 4, list(range(20)), y)
+    way = ("any", Setting(1.0, 0.0))
+    broad = replace(rung("all kinds", 25, list(range(50, 50 + n_wrong)), y), ways=(way,) * 3)
+    found, why = choose([words, table, broad], y, TERMS, FOLDS)
+    assert found.name == chosen
+    assert ("may be chance" in why) == (chosen == "all kinds")
+
+
+def test_a_mean_of_two_does_not_stand_for_all() -> None:
+    y = np.arange(100) % 2
+    way = ("any", Setting(1.0, 0.0))
+    pair = replace(rung("pair", 5, list(range(50, 59)), y), ways=(way,) * 2)
+    assert choose([rung("words", 1, list(range(8)), y), pair], y, TERMS, FOLDS)[0].name == "words"
+
+
+def test_terms_a_table_and_a_sentence_encoder_are_averaged() -> None:
+    y = np.arange(20) % 2
+    rungs = [
+        rung("words", 1, [1], y), rung("static vectors", 4, [2, 3], y),
+        rung("sentence vectors", 20, [4], y), rung("tuned sentence vectors", 21, [], y),
+    ]  # fmt: skip
+    names = [[each.name for each in members] for members in means_tried(rungs)]
+    assert names[-1] == ["words", "static vectors", "tuned sentence vectors"]
+    assert [len(each) for each in means_tried(rungs[:2])] == [2]
 
 
 def test_a_rung_without_rivals_is_judged_once() -> None:
@@ -134,6 +169,16 @@ def test_a_curve_extrapolates_its_own_law() -> None:
     assert line.score(1600) == pytest.approx(1 - 3.0 / 40)
     flat = Line.of("words", 1, [Point("words", n, 0.9) for n in (100, 200, 400)])
     assert flat.score(10_000) == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(("gained", "coming"), [(0.0, "words"), (0.05, "table")])
+def test_a_lead_that_was_left_to_chance_makes_no_next_rung_due(gained: float, coming: str) -> None:
+    y = np.arange(100) % 2
+    chosen = rung("words", 1, [1], y)
+    lines = [Line("words", 1, 0.2, 0.0), Line("table", 4, 0.19 * 100**gained, gained)]
+    found = outlook_of(chosen, lines, [], 100, 100)
+    assert found.rung == coming
+    assert found.changes == (coming == "table")
 
 
 def test_wishes_are_read_or_refused() -> None:

@@ -131,7 +131,7 @@ def look_ahead(ladder: Ladder, truth: Array, n_rows: int, terms: Terms, kept: Ke
         mine = sorted((p for p in points if p.rung == rung.name), key=lambda p: p.articles)
         lines.append(Line.of(rung.name, rung.cost, mine))
     points.sort(key=lambda p: (p.rung, p.articles))
-    return _outlook(ladder.chosen, lines, points, n_rows, _learned(ladder))
+    return outlook_of(ladder.chosen, lines, points, n_rows, _learned(ladder))
 
 
 def _learned(ladder: Ladder) -> int:
@@ -139,9 +139,16 @@ def _learned(ladder: Ladder) -> int:
     return int(np.mean([len(learn) for learn, _ in ladder.folds.parts]))
 
 
-def _outlook(
+def outlook_of(
     chosen: Rung, lines: Sequence[Line], points: Sequence[Point], n_rows: int, learned: int
 ) -> Outlook:
+    """Return the first rung that overtakes, or would be as good for less.
+
+    Parameters
+    ----------
+    learned
+        How many articles the lines' last points learned from.
+    """
     own = next(line for line in lines if line.rung == chosen.name)
     found = tuple(points)
     for times in AHEAD:
@@ -151,7 +158,9 @@ def _outlook(
             if best.score(learned * times) - line.score(learned * times) < SMALL / 2
         ]  # fmt: skip
         cheapest = min(near, key=lambda line: line.cost)
-        lead = best.score(learned * times) - own.score(learned * times)
+        # what leads by now already was left behind since that may be chance
+        now = max(0.0, best.score(learned) - own.score(learned))
+        lead = best.score(learned * times) - own.score(learned * times) - now
         if lead >= SMALL or cheapest.cost < own.cost:
             coming = best if lead >= SMALL else cheapest
             expected = coming.score(learned * times)

@@ -147,7 +147,7 @@ class Spelling:
         """Say it in a sentence."""
         (rare, often), (few, many) = self.names, self.counts
         return (
-            f"label {rare!r} ({few:,} articles) looks like {often!r} ({many:,}): {self.why}; they "
+            f"label {rare!r} ({few:,}) looks like {often!r} ({many:,} articles): {self.why}; they "
             "are learned as two classes unless you write them alike."
         )
 

@@ -80,16 +80,16 @@ def climb(
     terms: Terms,
     kept: Kept,
     tell: Callable[[str], None],
-    pairs: Callable[[Sequence[Rung]], Sequence[tuple[Rung, Rung]]],
+    means: Callable[[Sequence[Rung]], Sequence[Sequence[Rung]]],
     *,
     rivals: bool = True,
 ) -> Ladder:
-    """Try every way by cross-validation, then means of two, and choose.
+    """Try every way by cross-validation, then means of several, and choose.
 
     Parameters
     ----------
-    pairs
-        Which two are averaged.
+    means
+        Which ones are averaged.
     rivals
         Whether the ways were, or once were, to be told apart.
     """
@@ -116,8 +116,8 @@ def climb(
         tell(f"{way.name}: {METRIC} {rung.score:.4f}" + (f", {rung.why}" if rung.why else ""))
     rungs = [_in_time(rung, terms) for rung in rungs]
     known = [rung for rung in rungs if rung.status == "tried"]
-    for first, second in pairs(known):
-        rungs.append(mean_of(first, second, judged, terms, folds))
+    for members in means(known):
+        rungs.append(mean_of(members, judged, terms, folds))
         tell(f"{rungs[-1].name}: {METRIC} {rungs[-1].score:.4f}")
     rungs = [_in_time(rung, terms) for rung in rungs]
     chosen, reason = choose(rungs, truth_of(judged, terms.answer), terms, folds)

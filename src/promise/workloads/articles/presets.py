@@ -1,4 +1,4 @@
-"""The presets: which ways the ladder has, and which two of them are averaged."""
+"""The presets: which ways the ladder has, and which of them are averaged."""
 
 from __future__ import annotations
 
@@ -18,8 +18,15 @@ from promise.pipeline.order import Order
 from promise.workloads.articles.ground import Ground
 from promise.workloads.articles.group_ways import GroupsWay
 from promise.workloads.articles.reference_tiers import ENCODER, SMALLEST, reference_groups
-from promise.workloads.articles.rungs import TERMS_BELOW, Rung
-from promise.workloads.articles.ways import EncoderWay, TermsWay, Way
+from promise.workloads.articles.rungs import Rung
+from promise.workloads.articles.ways import (
+    SENTENCES_FROM,
+    TABLES_FROM,
+    TERMS_BELOW,
+    EncoderWay,
+    TermsWay,
+    Way,
+)
 
 Tell = Callable[[str], None]
 _BEFORE_EMBEDDINGS = 799
@@ -184,22 +191,25 @@ def _rules(path: str | None) -> dict[str, list[str]] | None:
     return rules
 
 
-def mean_pairs(rungs: Sequence[Rung]) -> list[tuple[Rung, Rung]]:
-    """Return the best way of terms with each of the others, and the two best of the others.
+def means_tried(rungs: Sequence[Rung]) -> list[Sequence[Rung]]:
+    """Return what is averaged: the best way of terms with each of the others, the two best others.
 
+    Where terms, a table and a sentence encoder are at hand, the best of each are averaged, too.
     Vectors and the same vectors tuned have nothing to tell one another.
     """
-    of_terms = [rung for rung in rungs if rung.cost < TERMS_BELOW]
-    others = sorted((r for r in rungs if r.cost >= TERMS_BELOW), key=lambda rung: -rung.score)[:3]
-    pairs = []
-    if of_terms:
-        best = max(of_terms, key=lambda rung: rung.score)
-        pairs = [(best, other) for other in others]
+    ranked = sorted(rungs, key=lambda rung: -rung.score)
+    of_terms = [rung for rung in ranked if rung.cost < TERMS_BELOW]
+    others = [rung for rung in ranked if rung.cost >= TERMS_BELOW]
+    found: list[Sequence[Rung]] = [(best, each) for best in of_terms[:1] for each in others[:3]]
     if len(others) > 1:
         first, second = sorted(others[:2], key=lambda rung: rung.cost)
         if first.name != second.name.removeprefix("tuned "):
-            pairs.append((first, second))
-    return pairs
+            found.append((first, second))
+    tables = [rung for rung in others if TABLES_FROM <= rung.cost < SENTENCES_FROM]
+    sentences = [rung for rung in others if rung.cost >= SENTENCES_FROM]
+    if of_terms and tables and sentences:
+        found.append((of_terms[0], tables[0], sentences[0]))
+    return found
 
 
 PRESETS: dict[str, Preset] = {

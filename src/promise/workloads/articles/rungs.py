@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,6 @@ from promise.workloads.articles.task import METRIC
 from promise.workloads.articles.ways import Setting
 
 FOLDS = 5
-TERMS_BELOW = 3
-"""Ways of a lower cost are made of terms."""
-
 _RESAMPLES = 200
 
 
@@ -191,20 +189,21 @@ def moved_by(rung: Rung) -> Array | None:
     return None if rung.multipliers is None else np.array(rung.multipliers)
 
 
-def mean_of(first: Rung, second: Rung, judged: Array, terms: Terms, folds: Folds) -> Rung:
-    """Return the rung that averages two."""
-    assert first.shares is not None
-    assert second.shares is not None
-    mean = blended([first.shares, second.shares], None)
-    last = Chances.fit(log_odds_of(mean, terms.several), judged, several=terms.several)
+def mean_of(members: Sequence[Rung], judged: Array, terms: Terms, folds: Folds) -> Rung:
+    """Return the rung that averages several."""
+    shares = [member.shares for member in members if member.shares is not None]
+    assert len(shares) == len(members), "only what was tried is averaged"
+    last = Chances.fit(
+        log_odds_of(blended(shares, None), terms.several), judged, several=terms.several
+    )
     rung = Rung(
-        f"{first.name} + {second.name}",
-        (*first.ways, *second.ways),
-        first.cost + second.cost,
-        blended([first.shares, second.shares], last),
-        (*first.chances, *second.chances),
+        " + ".join(member.name for member in members),
+        tuple(chain.from_iterable(member.ways for member in members)),
+        sum(member.cost for member in members),
+        blended(shares, last),
+        tuple(chain.from_iterable(member.chances for member in members)),
         last,
-        n_features=first.n_features + second.n_features,
-        latency_ms=first.latency_ms + second.latency_ms,
+        n_features=sum(member.n_features for member in members),
+        latency_ms=sum(member.latency_ms for member in members),
     )
     return scored(rung, judged, terms, folds)

@@ -22,7 +22,7 @@ from promise.workloads.articles.finish import Found, final_score, outcome_of
 from promise.workloads.articles.ground import Ground, Tell, lay_ground
 from promise.workloads.articles.kept import Kept
 from promise.workloads.articles.ladder import Ladder, climb
-from promise.workloads.articles.presets import mean_pairs, preset_named, restored
+from promise.workloads.articles.presets import means_tried, preset_named, restored
 from promise.workloads.articles.rungs import Rung, Terms
 from promise.workloads.articles.split import strata_of
 from promise.workloads.articles.task import TEXT
@@ -156,11 +156,11 @@ def measure_ladder(
         time.monotonic() + _LADDER_SHARE * order.budget_s,
     )  # fmt: skip
     tried = ways if again is None else again.kept(ways)
-    pairs = mean_pairs if again is None else _all_of
+    means = means_tried if again is None else _mean_of_all
     # a rung that is trained again is judged as often as when it had rivals, to the same digits
     rivals = len(ways) > 1
     groups = ground.groups[rows]
-    ladder = climb(tried, articles, truth, groups, terms, kept, tell, pairs, rivals=rivals)
+    ladder = climb(tried, articles, truth, groups, terms, kept, tell, means, rivals=rivals)
     if again is not None:
         ladder = _only_rung(ladder)
     outlook = None
@@ -170,8 +170,8 @@ def measure_ladder(
     return Found(ladder, outlook, wishes), ways, kept
 
 
-def _all_of(rungs: Sequence[Rung]) -> list[tuple[Rung, Rung]]:
-    return [(rungs[0], rungs[1])] if len(rungs) == 2 else []
+def _mean_of_all(rungs: Sequence[Rung]) -> list[Sequence[Rung]]:
+    return [rungs] if len(rungs) > 1 else []
 
 
 def _only_rung(ladder: Ladder) -> Ladder:

@@ -17,6 +17,12 @@ from promise.workloads.articles.kept import Kept
 from promise.workloads.articles.learners import SHARPNESS, Learner, OfTerms, OfVectors, encoded
 from promise.workloads.articles.task import TEXT
 
+TERMS_BELOW = 3
+"""Ways of a lower cost are made of terms."""
+
+TABLES_FROM, SENTENCES_FROM = 4, 20
+"""From these costs on they are made of a table of vectors, and of a sentence encoder."""
+
 _TOLD = 1_024  # articles encoded between two lines of progress
 
 
@@ -172,7 +178,8 @@ class EncoderWay:
     @property
     def cost(self) -> int:
         """Its place on the ladder."""
-        return (20 if self.encoder.kind == "sentence" else 4) + int(self.tuned)
+        first = SENTENCES_FROM if self.encoder.kind == "sentence" else TABLES_FROM
+        return first + int(self.tuned)
 
     def settings(self, imbalanced: bool) -> Sequence[Setting]:
         """Return what is tried."""
