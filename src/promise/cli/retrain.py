@@ -124,7 +124,8 @@ def _show(name: str, run: Run | None, as_json: bool) -> None:
     elif run is not None:
         console().print(f"{run}: {run.state}", markup=False)
     else:
-        console().print(f"not now: {standing(name).sentence()}", markup=False)
+        told = f"not now, a running watch takes it up: {standing(name).sentence()}"
+        console().print(told, markup=False)
 
 
 def _list(name: str | None, as_json: bool) -> None:

@@ -267,6 +267,12 @@ class _Writing:
             f"{self.logged.n_labelled:,} labelled answers, {n_aside:,} of them set aside to "
             "judge by",
         ]
+        neither = self.logged.labelled & ~self.sides.learned & ~self.sides.judging
+        if neither.any():
+            notes.append(
+                f"{int(neither.sum()):,} of them neither teach nor judge: they lie in the gap "
+                "before those that judge, or repeat what judges"
+            )
         beside = self.logged.columns.n_rows - self.logged.n_labelled
         if beside:
             notes.append(f"{beside:,} events without a label, which are looked back on")
