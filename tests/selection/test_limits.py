@@ -112,7 +112,7 @@ def test_the_race_leaves_time_for_models_that_are_slow_to_answer_or_large(
     heavy = replace(FIT, score=0.9, predict_ms=2.0, size_mb=50.0)
     limits.board.record(candidate(number_table[0], slow=True), heavy)
     assert light is not None
-    assert limits.handover_seconds() == pytest.approx(3 * 2.1 + 0.12 * 50.1)
+    assert limits.handover_seconds() == pytest.approx(3 * 2.1 + 0.15 * 50.1)
     assert (limits.planned_end_s() or 0) < light - 10
 
 

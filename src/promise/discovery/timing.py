@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 _REFIT_SHARE = 0.14
 _DELIVER_SHARE = 0.10
-_DELIVER_AT_LEAST_S = 8.0  # registering, exporting and a fresh interpreter, on an idle machine
+_DELIVER_AT_LEAST_S = 9.5  # registering, exporting and a fresh interpreter, on an idle machine
 _DELIVER_AT_MOST_S = 45.0
 _LATE = 0.05  # a run that takes more than its budget by this share says so
 _SLOWEST = 4.0  # a machine is not expected to be slower than this for what is left of a run

@@ -38,7 +38,7 @@ BLENDED_CELL_S, BLENDED_CELLS = 2.5e-7, 4_000_000
 ANSWERS = 3
 """How often each of the best answers the sealed rows: blended, alone, and by the export."""
 
-CARRIED_S = 0.12
+CARRIED_S = 0.15
 """What each MiB of a model takes after its refit: loaded, written in two forms, loaded again."""
 
 HANDOVER_SHARE = 0.3
