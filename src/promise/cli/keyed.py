@@ -82,8 +82,10 @@ def feeding(settings: Settings, model: KeyedModel) -> Iterator[Feed]:
 
 def check_event(settings: Settings, model: KeyedModel | None, event: Event, clock: Clock) -> None:
     """Raise DataError where an event lies in the future, or holds what cannot be read."""
-    plain = KeyedEvent(event.event_id, micros_of(event.at), {})
-    told = plain if model is None else _told(model, event)
+    if model is None:
+        told = KeyedEvent(event.event_id, micros_of(event.at), {})
+    else:
+        told = _told(model, event)
     refuse_future(told, micros_of(clock.now()), duration_us(settings.skew))
 
 

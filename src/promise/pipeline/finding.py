@@ -16,6 +16,9 @@ NOUNS = ("people", "items", "documents")
 PROFILE, FORGET = "person", "forget"
 """Events about one alone: what they tell of themselves, and that they are deleted."""
 
+UNHEARD = "nobody has told of this person."
+"""Why a list is empty that somebody unknown, or deleted, is asked for."""
+
 ENCOUNTERS = ("like", "super_like", "message", "pass", "dislike", "block", "impression")
 """Events that one person does to another."""
 

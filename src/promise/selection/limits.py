@@ -9,7 +9,7 @@ from typing import Protocol
 from promise.errors import ConfigError
 from promise.job import Job
 from promise.models.base import Estimator
-from promise.selection.board import BASELINE, Board, Task
+from promise.selection.board import BASELINE, Board, Entry, Task
 from promise.selection.candidates import Candidate
 from promise.selection.grounds import Grounds
 from promise.selection.pace import Pace
@@ -124,8 +124,9 @@ class Limits:
         """When fits must have ended, so that the best can still be refitted."""
         end = self.budget.deadline_s
         if end is not None and self.budget.refits_by_s is not None:
-            after = self.refit_seconds() + self.conclude_seconds() + self.handover_seconds()
-            end = min(end, self.budget.refits_by_s - after)
+            best = self.board.leaders()[:REFITS]  # ranked once: every fit that may start asks
+            after = self.refit_seconds(best) + self.conclude_seconds()
+            end = min(end, self.budget.refits_by_s - after - self.kept_seconds(best))
         return end
 
     def conclude_seconds(self) -> float:
@@ -133,10 +134,10 @@ class Limits:
         cells = len(self.grounds.checked) * max(1, self.grounds.train.n_classes)
         return 0.2 + CELL_S * cells + BLENDED_CELL_S * min(cells, BLENDED_CELLS)
 
-    def handover_seconds(self) -> float:
+    def kept_seconds(self, best: Sequence[Entry]) -> float:
         """Expect how long the best take after their refits, at most a share of the race."""
         found = 0.0
-        for entry in self.board.leaders()[:REFITS]:
+        for entry in best:
             good = [fit for fit in entry.fits.values() if fit.ok]
             found += max((handover_seconds(fit, self.budget.n_sealed) for fit in good), default=0.0)
         whole = 0.0 if self.budget.deadline_s is None else self.budget.deadline_s - self.began_s
@@ -155,12 +156,11 @@ class Limits:
         rest = [number for number in range(len(candidates)) if number not in opening]
         return [candidates[number] for number in opening + rest]
 
-    def refit_seconds(self) -> float:
+    def refit_seconds(self, best: Sequence[Entry]) -> float:
         """Expect how long refitting the best on all rows will take."""
         n_rows = self.grounds.train.n_rows
         needs = [
-            self.pace.seconds(e.candidate.family, e.candidate.key(), rows=n_rows)
-            for e in self.board.leaders()[:REFITS]
+            self.pace.seconds(e.candidate.family, e.candidate.key(), rows=n_rows) for e in best
         ]
         longest = self.longest_fit_s()
         if longest is not None:

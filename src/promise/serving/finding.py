@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from promise.clock import Clock
 from promise.errors import PromiseError, StateError
-from promise.pipeline.finding import FORGET, Asked, Bounded, Finder, ReadsProfiles, Told
+from promise.pipeline.finding import FORGET, UNHEARD, Asked, Bounded, Finder, ReadsProfiles, Told
 from promise.records.events import Events
 from promise.records.forgotten import Digests, Forgotten
 from promise.serving.kept_lists import KeptLists
@@ -31,11 +31,7 @@ _HEAD_S = 5.0  # a database that takes so small a question and hangs is left the
 _AGAIN = 3  # so often a list is asked for anew where it names somebody who was deleted
 _BOTH = "block"
 """After an event of this type the lists of both are out of date."""
-_UNHEARD: dict[str, Any] = {
-    "items": [],
-    "cold_start": True,
-    "reason": "nobody has told of this person.",
-}
+_OF_NOBODY: dict[str, Any] = {"items": [], "cold_start": True, "reason": UNHEARD}
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder().decode
@@ -239,7 +235,7 @@ class Follower:
     def _similar(self, id: str, limit: int, at: datetime, asked_s: float, until_s: float) -> Found:
         current = self._caught_up(asked_s, until_s)
         known = not self._is_gone(id)
-        answer = self._finder.similar(id, limit, at) if known else _UNHEARD
+        answer = self._finder.similar(id, limit, at) if known else _OF_NOBODY
         return Found(
             self._without(answer, self._gone_among(answer["items"])), stale=not current, known=known
         )

@@ -51,8 +51,11 @@ def check_events(call: Call, name: str, sent: Sequence[Event]) -> None:
     now_us, skew_us = micros_of(call.clock.now()), duration_us(call.worker.settings.skew)
     for number, event in enumerate(sent):
         try:
-            plain = Keyed(event.event_id, micros_of(event.at), {})
-            refuse_future(plain if side is None else _told(side, event), now_us, skew_us)
+            if side is None:
+                told = Keyed(event.event_id, micros_of(event.at), {})
+            else:
+                told = _told(side, event)
+            refuse_future(told, now_us, skew_us)
         except DataError as error:
             raise DataError(f"event {number}: {error}") from error
 

@@ -17,7 +17,7 @@ from promise.features.people_ids import NOBODY
 from promise.features.people_profile import known_profile
 from promise.models.base import MATRIX
 from promise.pipeline.artifact import read_manifest
-from promise.pipeline.finding import MOST, Asked, Told
+from promise.pipeline.finding import MOST, UNHEARD, Asked, Told
 from promise.pipeline.stages import STAGES
 from promise.workloads.matching.explain import SHOWN_ENOUGH, reasons, why_empty
 from promise.workloads.matching.heuristic import DayOne
@@ -161,7 +161,7 @@ class PeopleFinder:
         world, source = self.world, self.world.basis.source
         code = world.register.code(id)
         if code == NOBODY or source is None:
-            why = "nobody has told of this person." if code == NOBODY else "nobody was liked yet."
+            why = UNHEARD if code == NOBODY else "nobody was liked yet."
             return {"items": [], "cold_start": code == NOBODY, "reason": why}
         vector = world.vectors.take(np.array([code]))[1][0]
         codes, scores = self._alike(code, vector, limit)
